@@ -1,0 +1,36 @@
+.DEFAULT_GOAL := help
+.PHONY: up down status env clean test test-fast lint bench help
+
+RUN  ?=
+ARGS ?=
+ENV  ?= local
+
+up: ## Bring everything up and end with a model that answers; RUN=name ARGS="lr=0.01" starts another run
+	@./local/bootstrap up --environment '$(ENV)' --run '$(RUN)' --arguments '$(ARGS)'
+
+down: ## Stop the local cluster; its state stays
+	@./local/bootstrap down
+
+status: ## Show what runs, where, and how to log in
+	@./local/bootstrap status
+
+env: ## Print the shell exports for calling pulumi and kubectl by hand: eval "$(make -s env)"
+	@./local/bootstrap env
+
+clean: ## Stop the local cluster and delete its state and caches
+	@./local/bootstrap clean
+
+test: ## All tests, on the real local cluster
+	@./local/bootstrap test
+
+test-fast: ## The tests that need no cluster
+	@./local/bootstrap test --fast
+
+lint: ## ruff and pyright
+	@./local/bootstrap lint
+
+bench: ## Benchmarks: the local cloud's times and the model server against its peers
+	@./local/bootstrap bench
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
