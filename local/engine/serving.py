@@ -1,0 +1,32 @@
+"""Serving one plugin to the engine: a free loopback port, printed on stdout, until the engine interrupts it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+import grpc
+
+# The engine's own limit; custom resource definitions of a megabyte and more pass through.
+MAX_MESSAGE_BYTES = 400 * 1024 * 1024
+SERVER_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+]
+
+
+def serve(server: grpc.Server, *, on_stop: Callable[[], None]) -> int:
+    """Blocks until SIGINT or SIGTERM; then calls `on_stop` and gives running calls a moment to return."""
+    port = server.add_insecure_port("127.0.0.1:0")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    server.start()
+    print(port, flush=True)
+    stop.wait()
+    on_stop()
+    # The engine kills a plugin five seconds after interrupting it.
+    server.stop(grace=4).wait()
+    return 0
