@@ -1,0 +1,68 @@
+"""A run as its own stack: `make up RUN=name ARGS="lr=0.01 epochs=5"` writes a stack file that people can read and keep."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.errors import MantaError
+
+# The run's name becomes a RayJob name `<run>-<hash8>` of at most 47 characters, and a DNS-1035 label.
+_RUN_NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
+
+
+def stack_name(environment: str, run: str) -> str:
+    """`train-local` for the environment's standing run, `train-local-<run>` for one of its own."""
+    return f"train-{environment}-{run}" if run else f"train-{environment}"
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """`lr=0.01 epochs=5` as parameters; values are read as YAML scalars, so 5 is a number and `true` a truth value."""
+    parameters: dict[str, Any] = {}
+    for word in shlex.split(text):
+        name, equals, value = word.partition("=")
+        if not equals or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise MantaError(f"ARGS has {word!r}: write parameters as name=value, separated by spaces")
+        if name in parameters:
+            raise MantaError(f"ARGS names {name} twice: keep one")
+        parsed = yaml.safe_load(value)
+        if isinstance(parsed, (dict, list)) or parsed is None:
+            raise MantaError(f"ARGS gives {name} the value {value!r}: a parameter is one number, word or true/false")
+        # YAML 1.1 reads 1e-3 as a word (it wants 1.0e-3); people mean the number.
+        parameters[name] = _number_or(parsed)
+    return parameters
+
+
+def write_stack_file(project: Path, environment: str, run: str, arguments: str) -> Path:
+    """The stack file of a run of its own, made or updated from `arguments`; without them it stays as is."""
+    if not _RUN_NAME.fullmatch(run):
+        raise MantaError(
+            f"RUN={run} cannot name a run: use 1 to 30 lower-case letters, digits and hyphens, starting with a letter"
+        )
+    parameters = parse_arguments(arguments)
+    path = project / "stacks" / f"Pulumi.{stack_name(environment, run)}.yaml"
+    document: dict[str, Any] = {}
+    if path.exists():
+        document = yaml.safe_load(path.read_text()) or {}
+    elif (standing := project / "stacks" / f"Pulumi.{stack_name(environment, '')}.yaml").exists():
+        document = yaml.safe_load(standing.read_text()) or {}
+    config = document.setdefault("config", {})
+    if parameters:
+        config["manta:parameters"] = {**config.get("manta:parameters", {}), **parameters}
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return path
+
+
+def _number_or(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
