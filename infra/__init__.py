@@ -1,0 +1,1 @@
+"""The Pulumi program: `pulumi up -s <layer>-<environment>[-<run>]`."""

@@ -1,0 +1,1 @@
+"""Everything on Kubernetes that is not Ray: one component a file."""

@@ -1,0 +1,30 @@
+"""Everything that a stack file may say. Read once, at the start; nothing else reads Pulumi's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.settings.base import Settings, decode, read
+from infra.settings.platform import PlatformSettings
+from infra.settings.serve import ServeSettings
+from infra.settings.train import TrainSettings
+from infra.stack import PROJECT, StackName
+
+_SECTIONS: dict[str, type[Settings]] = {
+    "platform": PlatformSettings,
+    "train": TrainSettings,
+    "serve": ServeSettings,
+}
+
+
+def load(stack: StackName, config: Mapping[str, str]) -> Settings:
+    """The settings of `stack` from Pulumi's `config` (`manta:key` to text); raises SettingsError.
+
+    Keys of other namespaces belong to providers and are left to them.
+    """
+    prefix = f"{PROJECT}:"
+    values = {key.removeprefix(prefix): decode(text) for key, text in config.items() if key.startswith(prefix)}
+    return read(_SECTIONS[stack.layer], values, str(stack))
+
+
+__all__ = ["PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "load"]
