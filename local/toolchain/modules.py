@@ -1,0 +1,108 @@
+"""What is built from which Go module, with which flags: the module files next to this one hold every version."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+# Without symbol tables the binaries are a third smaller; nothing here reads them.
+_STRIP = "-s -w"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module and the main packages built in it; each binary is named after the last element of its package."""
+
+    name: str
+    directory: Path
+    packages: tuple[str, ...]
+    flags: tuple[str, ...]
+    shared: tuple[
+        tuple[str, str, str], ...
+    ] = ()  # (module, folder in it, folder in the result): files copied as they are
+
+    @property
+    def binaries(self) -> tuple[str, ...]:
+        return tuple(package.rsplit("/", 1)[-1] for package in self.packages)
+
+
+def cluster() -> Module:
+    """Kubernetes with etcd, CoreDNS, the pause program, the KubeRay operator and the S3 server."""
+    directory = HERE / "cluster"
+    version = required_version(directory, "k8s.io/kubernetes")
+    kubernetes = _set("k8s.io/component-base/version", gitVersion=version, **_parts(version))
+    # client-go keeps a copy of its own, which ends up in the user agent of every request.
+    kubernetes += _set("k8s.io/client-go/pkg/version", gitVersion=version)
+    operator = "github.com/ray-project/kuberay/ray-operator"
+    return Module(
+        name="cluster",
+        directory=directory,
+        packages=("./kube", "./coredns", "./pause", operator, "github.com/versity/versitygw/cmd/versitygw"),
+        flags=(f"-ldflags={_STRIP}", f"-ldflags=./kube={_STRIP}{kubernetes}"),
+        shared=((operator, "config/crd/bases", "kuberay/crds"), (operator, "config/rbac", "kuberay/rbac")),
+    )
+
+
+def pulumi() -> Module:
+    """The Pulumi CLI."""
+    directory = HERE / "pulumi"
+    version = required_version(directory, "github.com/pulumi/pulumi/sdk/v3")
+    stamp = _set("github.com/pulumi/pulumi/sdk/v3/go/common/version", Version=version)
+    return Module(
+        name="pulumi",
+        directory=directory,
+        packages=("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",),
+        flags=("-tags=osusergo,grpcnotrace", f"-ldflags={_STRIP}{stamp}"),
+    )
+
+
+def required_version(directory: Path, module: str) -> str:
+    """The version (`v1.34.4`) that the go.mod in `directory` requires of `module`."""
+    return _go_mod_field(directory, rf"^\s*(?:require )?{re.escape(module)} (v\S+)")
+
+
+def go_version(directory: Path) -> str:
+    """The oldest Go (`1.26`) that the go.mod in `directory` accepts."""
+    return _go_mod_field(directory, r"^go (\S+)")
+
+
+def key(module: Module, compiler: str) -> str:
+    """Names a build by all that goes into it: module files, sources, packages, flags and the compiler's version."""
+    digest = hashlib.sha256()
+    for part in (compiler, *module.packages, *module.flags, *(word for copy in module.shared for word in copy)):
+        _add(digest, part.encode())
+    for path in sources(module.directory):
+        _add(digest, str(path.relative_to(module.directory)).encode())
+        _add(digest, path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def sources(directory: Path) -> Sequence[Path]:
+    found = (path for pattern in ("go.mod", "go.sum", "**/*.go") for path in directory.glob(pattern))
+    return sorted(path for path in found if not path.name.endswith("_test.go"))
+
+
+def _add(digest: hashlib._Hash, part: bytes) -> None:  # pyright: ignore[reportPrivateUsage]
+    digest.update(len(part).to_bytes(8, "big") + part)
+
+
+def _go_mod_field(directory: Path, pattern: str) -> str:
+    text = (directory / "go.mod").read_text()
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"{directory}/go.mod has no line like {pattern}")
+    return match.group(1)
+
+
+def _parts(version: str) -> dict[str, str]:
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    return {"gitMajor": major, "gitMinor": minor}
+
+
+def _set(package: str, **variables: str) -> str:
+    return "".join(f" -X {package}.{name}={value}" for name, value in variables.items())
