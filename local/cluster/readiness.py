@@ -1,0 +1,110 @@
+"""Waiting until the cluster does what it is for, with a reason whenever it does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from local.cluster import bootstrap, dns, names
+from local.cluster.api import Api, ApiUnavailableError
+from local.cluster.handle import Cluster
+from local.cluster.layout import Layout
+from local.cluster.status import find, read
+from local.errors import MantaError
+from local.progress import Stage
+from local.settings import LocalSettings
+
+_POLL_S = 0.1
+_LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold: `holds` may raise ApiUnavailableError; `component` is whose log explains a failure."""
+
+    what: str
+    component: str
+    holds: Callable[[], bool]
+
+
+def checks(cluster: Cluster, settings: LocalSettings) -> tuple[Check, ...]:
+    layout = Layout(settings.state_dir)
+    api = Api(layout, settings.ports.api)
+
+    def api_ready() -> bool:
+        return api.get("/readyz").status == 200
+
+    def rights_granted() -> bool:
+        # The last of them: the order of grant() makes it stand for all.
+        path, _ = bootstrap.manifests()[-1]
+        if api.get(path).status != 200:
+            bootstrap.grant(api)
+        return True
+
+    def node_ready() -> bool:
+        node = api.get(f"/api/v1/nodes/{names.NODE_NAME}").body
+        return is_ready(node, read(layout).get("kubelet", {}).get("started_at", 0.0))
+
+    def accounts_made() -> bool:
+        return api.get("/api/v1/namespaces/default/serviceaccounts/default").status == 200
+
+    def names_resolved() -> bool:
+        service = f"kubernetes.default.svc.{names.CLUSTER_DOMAIN}"
+        return cluster.in_netns(lambda: dns.resolves(names.NODE_ADDRESS, service))
+
+    return (
+        Check("the API server answers", "apiserver", api_ready),
+        Check("access rights are granted", "apiserver", rights_granted),
+        Check("the node is ready", "kubelet", node_ready),
+        Check("service accounts are made", "controller-manager", accounts_made),
+        Check("cluster DNS answers", "coredns", names_resolved),
+    )
+
+
+def is_ready(node: dict[str, Any], kubelet_started_at: float) -> bool:
+    """Whether the kubelet that started then (seconds since the epoch) says so: after a power cut the API server still
+    holds what the last one said."""
+    for condition in node.get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready":
+            heartbeat = datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
+            return condition["status"] == "True" and kubelet_started_at > 0 and heartbeat >= int(kubelet_started_at)
+    return False
+
+
+def wait(cluster: Cluster, settings: LocalSettings, stage: Stage, *, patience_s: float) -> None:
+    """Return when every check holds; MantaError with the end of the log in question when one does not in time."""
+    deadline = time.monotonic() + patience_s
+    pending = checks(cluster, settings)
+    for number, check in enumerate(pending):
+        stage.update(detail=f"waiting until {check.what}")
+        reason = ""
+        while True:
+            try:
+                if check.holds():
+                    break
+            except (ApiUnavailableError, OSError) as error:
+                reason = str(error)
+            if find(settings) != cluster:
+                raise _failure("the cluster ended while it was starting", settings, "supervisor")
+            if time.monotonic() > deadline:
+                because = f" ({reason})" if reason else ""
+                raise _failure(
+                    f"the cluster is up for {patience_s:.0f} s, but not so far that {check.what}{because}",
+                    settings,
+                    check.component,
+                )
+            time.sleep(_POLL_S)
+        stage.update(completed=number + 1, total=len(pending))
+
+
+def _failure(what: str, settings: LocalSettings, component: str) -> MantaError:
+    file = Layout(settings.state_dir).logs / f"{component}.log"
+    sentence = f"{what}: read {file}, and run `make down` and `make up` for a fresh start, which loses nothing"
+    return MantaError(sentence, "\n".join(_tail(file.read_text(errors="replace") if file.exists() else "")))
+
+
+def _tail(text: str) -> Iterator[str]:
+    yield from text.splitlines()[-_LOG_LINES:]

@@ -1,0 +1,64 @@
+"""What the supervisor is to run: plain data that `up` writes and the supervisor reads. Standard library only, because
+the supervisor stays resident and every import costs it memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process that is kept alive.
+
+    `after` lists sockets (`tcp:HOST:PORT` or `unix:PATH`, as seen on the node) that must accept connections before a
+    start. `on_host_network` puts the process in the host's network namespace. `stop_stage` orders the shutdown: the
+    lowest first; components of one stage stop together and have `stop_seconds` before they are killed.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    after: tuple[str, ...] = ()
+    on_host_network: bool = False
+    stop_stage: int = 0
+    stop_seconds: float = 3.0
+    reload_signal: int = 0
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node: its namespaces' names, what is visible in them, and its components in the order of their start."""
+
+    instance: str
+    node_name: str
+    root: str
+    logs: str
+    status: str
+    cgroup: str
+    address: str
+    service_network: str
+    writable: tuple[tuple[str, str], ...]
+    readable: tuple[tuple[str, str], ...]
+    components: tuple[Component, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> NodeSpec:
+        data: dict[str, Any] = json.loads(text)
+        components = tuple(_component(item) for item in data.pop("components"))
+        writable = tuple((source, target) for source, target in data.pop("writable"))
+        readable = tuple((source, target) for source, target in data.pop("readable"))
+        return NodeSpec(**data, writable=writable, readable=readable, components=components)
+
+    @staticmethod
+    def read(path: Path) -> NodeSpec:
+        return NodeSpec.from_json(path.read_text())
+
+
+def _component(item: dict[str, Any]) -> Component:
+    return Component(**{**item, "argv": tuple(item["argv"]), "after": tuple(item["after"])})
