@@ -23,7 +23,7 @@ def together(*actions: Callable[[], T]) -> tuple[T, ...]:
             _wait_interruptibly(futures)
             failed = [error for future in futures if future.done() and (error := future.exception())]
             if failed:
-                raise next((error for error in failed if not isinstance(error, processes.Stopped)), failed[0])
+                raise failed[0]
             return tuple(future.result() for future in futures)
         except BaseException:
             processes.stop_all()

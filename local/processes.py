@@ -21,8 +21,8 @@ _lock = threading.Lock()
 _stopping = threading.Event()
 
 
-class Stopped(Exception):  # noqa: N818 - not an error of the child's: we ended it
-    """The child was ended by `stop_all`, because the whole command is being interrupted."""
+class Stopped(KeyboardInterrupt):
+    """The child was ended by `stop_all`: to the thread that waited for it the same as Ctrl-C."""
 
 
 @dataclass(frozen=True)

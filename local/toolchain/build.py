@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import processes
+from local import locks
 from local.errors import MantaError
 from local.progress import Reporter, Stage
 from local.settings import LocalSettings
@@ -57,10 +57,7 @@ def ensure(settings: LocalSettings, progress: Reporter, *, official_pulumi: Path
     """
     go = golang.find()
     if go is None:
-        raise MantaError(
-            f"Go is not installed: the toolchain needs {modules.go_version(modules.HERE / 'cluster')} or newer, "
-            "install it from https://go.dev/dl and put its bin folder on PATH"
-        )
+        raise MantaError(golang.version_problems(None, modules.go_version(modules.cluster().directory))[0])
     bin_dir = ensure_module(modules.cluster(), go, settings, progress) / "bin"
     if official_pulumi is not None:
         return Toolchain(bin_dir, official_pulumi)
@@ -76,7 +73,9 @@ def ensure_module(module: modules.Module, go: golang.Go, settings: LocalSettings
             stage.result("already built")
             return entry
         try:
-            with cache.locked(root, lambda pid: stage.update(detail=f"waiting for process {pid}, which builds it")):
+            with locks.exclusive(
+                root / "lock", lambda pid: stage.note(f"waiting for {pid}, which builds the toolchain")
+            ):
                 if cache.is_whole(entry):
                     stage.result("built by another run")
                     return entry
@@ -84,8 +83,6 @@ def ensure_module(module: modules.Module, go: golang.Go, settings: LocalSettings
                     stage.note(f"the cached {module.name} tools are damaged, building them again")
                 _build(module, go, entry, stage)
                 cache.sweep(root, entry)
-        except processes.Stopped:
-            raise KeyboardInterrupt from None
         except OSError as error:
             raise MantaError(
                 f"the toolchain cache in {root} cannot be written ({error}): see MANTA_CACHE_DIR"

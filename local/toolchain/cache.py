@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,31 +65,6 @@ def scratch_folder(root: Path) -> Generator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def locked(root: Path, on_wait: Callable[[str], None]) -> Generator[None]:
-    """Hold the cache for this process alone. `on_wait` is told, once, which process is waited for.
-
-    The kernel drops the lock with the process, so a killed build never blocks the next one.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        told = False
-        while True:  # polled, because a blocking flock in a thread cannot be interrupted
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            if not told:
-                on_wait(os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "another process")
-                told = True
-            time.sleep(0.2)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def sweep(root: Path, keep: Path) -> None:

@@ -65,6 +65,25 @@ def find(environment: Mapping[str, str] | None = None) -> Go | None:
     return Go(Path(program), _settled(env)) if program else None
 
 
+def version_problems(found: str | None, required: str) -> list[str]:
+    """Why the Go called `found` (`go1.26.8`; None: there is none) cannot build a module that says `go {required}`."""
+    remedy = f"install Go {required} or newer from https://go.dev/dl and put its bin folder on PATH"
+    if found is None:
+        return [f"Go is not installed: {remedy}"]
+    version = _numbers(found)
+    if version is None:
+        return [f"Go calls its version {found!r}, which is none: {remedy}"]
+    wanted = _numbers(required) or ()
+    if version < wanted:
+        return [f"{found} is too old to build the toolchain: {remedy}"]
+    return []
+
+
+def _numbers(version: str) -> tuple[int, ...] | None:
+    match = re.match(r"(?:go)?(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return tuple(int(part) for part in match.groups(default="0")) if match else None
+
+
 def _settled(env: dict[str, str]) -> dict[str, str]:
     """Take away what would change the binaries: cross-compiling, a workspace above the checkout, vendoring."""
     for name in ("GOOS", "GOARCH", "GOBIN", "GOROOT"):
