@@ -1,0 +1,84 @@
+"""The vocabulary of waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from local.engine.kubernetes.identity import GroupVersionKind
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ready:
+    pass
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """`reason`: what is still missing, for a person to read while waiting and after a timeout."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It will not become ready without a change."""
+
+    reason: str
+
+
+Status = Ready | Waiting | Failed
+
+
+@dataclass(frozen=True)
+class Query:
+    """Other objects that a wait looks at, in the namespace of the one waited for (cluster-wide kinds: everywhere)."""
+
+    gvk: GroupVersionKind
+    label_selector: str = ""
+    name: str = ""
+
+
+PODS = GroupVersionKind("", "v1", "Pod")
+
+
+def settled(obj: Object) -> bool:
+    """Whether the controller has seen the newest spec; before that its status speaks of an older one."""
+    generation = obj["metadata"].get("generation")
+    observed = (obj.get("status") or {}).get("observedGeneration")
+    return generation is None or observed is None or observed >= generation
+
+
+def condition(obj: Object, kind: str) -> Mapping[str, Any] | None:
+    for entry in (obj.get("status") or {}).get("conditions") or []:
+        if entry.get("type") == kind:
+            return entry
+    return None
+
+
+def is_true(obj: Object, kind: str) -> bool:
+    found = condition(obj, kind)
+    return found is not None and found.get("status") == "True"
+
+
+def selector_text(selector: Mapping[str, Any]) -> str:
+    """A LabelSelector in the form that queries take."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for expression in selector.get("matchExpressions") or []:
+        key, values = expression["key"], ",".join(expression.get("values") or [])
+        parts.append(
+            {
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }[expression["operator"]]
+        )
+    return ",".join(parts)
+
+
+def with_problems(reason: str, problems: Sequence[str]) -> str:
+    return f"{reason}; {'; '.join(problems)}" if problems else reason
