@@ -1,40 +1,52 @@
-"""Independent parts of the work at the same time: the first failure, or Ctrl-C, ends the others."""
+"""Work that goes on side by side in threads: when one part fails, or a person presses Ctrl-C, all of it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
 
 from local import processes
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
-def together(*actions: Callable[[], T]) -> tuple[T, ...]:
-    """Run the actions, each in a thread of its own, and return their results in order.
+class Together:
+    """A scope that is left only when everything started in it has ended.
 
-    When one raises, or the main thread is interrupted, the child processes of the others are ended and that first error
-    is raised. Actions that wait for something else than a child (of `processes`) delay this until they return.
+    The first failure ends the child processes of all other parts, and is what the scope raises: the others' failures
+    are its consequences.
     """
-    with ThreadPoolExecutor(max_workers=len(actions)) as pool:
-        futures = [pool.submit(action) for action in actions]
-        try:
-            _wait_interruptibly(futures)
-            failed = [error for future in futures if future.done() and (error := future.exception())]
-            if failed:
-                raise failed[0]
-            return tuple(future.result() for future in futures)
-        except BaseException:
+
+    def __init__(self, threads: int = 4) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="together")
+        self._first: BaseException | None = None
+
+    def start(self, action: Callable[[], Result]) -> Future[Result]:
+        """Begin `action` in a thread; its result, or what it raised, is in the future."""
+        future = self._pool.submit(action)
+        future.add_done_callback(self._note)
+        return future
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._fail(error)
+        self._pool.shutdown(wait=True)
+        processes.allow_starts()
+        if self._first is not None and self._first is not error:
+            raise self._first from None
+
+    def _note(self, future: Future[Any]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._first is None:
+            self._first = error
             processes.stop_all()
-            wait(futures)
-            processes.allow_starts()
-            raise
-
-
-def _wait_interruptibly(futures: list[Future[T]]) -> None:
-    pending = set(futures)
-    while pending:  # in slices: a wait without limit would hold back Ctrl-C on some platforms
-        done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-        if any(future.exception() for future in done):
-            return

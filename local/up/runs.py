@@ -1,4 +1,4 @@
-"""A run as its own stack: `make up RUN=name ARGS="lr=0.01 epochs=5"` writes a stack file that people can read and keep."""
+"""A run as its own stack: `make up RUN=name ARGS="lr=0.01"` writes a stack file that people can keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person needs after `make up`, and again from `make status`: what was trained, where it answers, how to log in."""
+"""What a person needs after `make up` and from `make status`: what was trained, where it answers, how to log in."""
 
 from __future__ import annotations
 
@@ -80,5 +80,5 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
     ports = summary.ports
     rows.append(("MLflow", f"http://127.0.0.1:{ports.mlflow} (no login; reachable from this machine alone)"))
     rows.append(("Ray dashboard", f"http://127.0.0.1:{ports.dashboard} (token: {summary.token_command})"))
-    rows.append(("S3", f'http://127.0.0.1:{ports.s3} (keys in Secret s3-credentials)'))
+    rows.append(("S3", f"http://127.0.0.1:{ports.s3} (keys in Secret s3-credentials)"))
     return rows
