@@ -117,7 +117,6 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
     pod: dict[str, Any] = {
         "containers": [container],
-        "serviceAccountName": spec.around.service_account,
         # Only the autoscaler in the head talks to the API server.
         "automountServiceAccountToken": head and spec.workers.autoscales,
         "securityContext": pod_context(),
@@ -125,6 +124,9 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         "terminationGracePeriodSeconds": spec.preemption.grace_seconds,
         "enableServiceLinks": False,
     }
+    if not (head and spec.workers.autoscales):
+        # KubeRay gives an autoscaling head an account of its own, which may change its own cluster.
+        pod["serviceAccountName"] = spec.around.service_account
     if spec.node_selector:
         pod["nodeSelector"] = dict(spec.node_selector)
     if spec.bundle_config_map:

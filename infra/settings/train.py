@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
+
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from infra.settings.base import Count, Image, Name, Positive, Seconds, Settings

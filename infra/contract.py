@@ -1,0 +1,80 @@
+"""What a platform stack promises the stacks on it: the only thing that joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
+
+import pulumi
+
+from infra.errors import ContractError
+from infra.ray.specs import Surroundings
+from infra.stack import PROJECT, StackName
+
+# Raised when a field is added, removed or changes its meaning; a platform of another version is refused.
+VERSION = 1
+OUTPUT = "contract"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Typed outputs of a platform stack. All are plain text: secrets stay in the cluster, named here."""
+
+    namespace: str
+    service_account: str
+    auth_secret: str
+    credentials_secret: str
+    storage: str
+    s3_endpoint: str  # empty: AWS itself
+    s3_region: str
+    mlflow_uri: str
+    image: str
+    ray_version: str
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            namespace=self.namespace,
+            service_account=self.service_account,
+            auth_secret=self.auth_secret,
+            credentials_secret=self.credentials_secret,
+            storage=self.storage,
+            s3_endpoint=self.s3_endpoint,
+            s3_region=self.s3_region,
+            mlflow_uri=self.mlflow_uri,
+        )
+
+
+def to_output(contract: Contract) -> dict[str, Any]:
+    return {"version": VERSION, **asdict(contract)}
+
+
+def from_output(value: object, stack: StackName) -> Contract:
+    """The contract in a platform's output; raises ContractError that says which stack to bring up."""
+    remedy = f"bring it up with `pulumi up -s {stack.platform}`"
+    if not isinstance(value, Mapping):
+        raise ContractError(f"stack {stack} stands on {stack.platform}, which offers nothing yet: {remedy}")
+    offered = dict(cast(Mapping[str, Any], value))
+    version = offered.pop("version", None)
+    if version is None or int(version) != VERSION:
+        raise ContractError(
+            f"stack {stack.platform} keeps version {version} of the contract and {stack} needs {VERSION}: {remedy}"
+        )
+    names = [field.name for field in fields(Contract)]
+    for name in names:
+        if not isinstance(offered.get(name), str):
+            raise ContractError(f"stack {stack.platform} offers no {name}, which {stack} needs: {remedy}")
+    return Contract(**{name: offered[name] for name in names})
+
+
+async def read(stack: StackName) -> Contract:
+    """The contract of the platform under `stack`, from that stack's recorded outputs: no cluster is asked."""
+    reference = pulumi.StackReference(f"organization/{PROJECT}/{stack.platform}")
+    try:
+        details = await reference.get_output_details(OUTPUT)
+    except Exception:
+        raise ContractError(
+            f"stack {stack} stands on {stack.platform}, which does not exist: bring it up with "
+            f"`pulumi up -s {stack.platform}`"
+        ) from None
+    return from_output(details.value, stack)

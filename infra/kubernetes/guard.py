@@ -1,0 +1,67 @@
+"""A platform that still carries runs cannot be destroyed.
+
+The guard depends on everything else of the platform, so the engine deletes it first; while the namespace holds Ray
+resources its deletion fails, and nothing that it depends on is touched. Otherwise the operator would go before the
+resources whose finalizers only it can remove.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+
+def _provider() -> ResourceProvider:
+    # Inside a function, so that it is stored in the state by value: the plugin that runs it need not find this module.
+    class RunGuard(ResourceProvider):
+        def create(self, props: dict[str, Any]) -> CreateResult:
+            return CreateResult(f"{props['namespace']}-runs", {"namespace": props["namespace"]})
+
+        def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+            return DiffResult(changes=_olds["namespace"] != _news["namespace"])
+
+        def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+            return UpdateResult({"namespace": _news["namespace"]})
+
+        def delete(self, _id: str, _props: dict[str, Any]) -> None:
+            import os
+            import sys
+
+            # The plugin runs in infra/, whose package `kubernetes` would hide the client library of that name.
+            here = os.path.realpath(os.getcwd())  # noqa: PTH109, PTH118
+            sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
+            from kubernetes import client, config
+            from kubernetes.client.exceptions import ApiException
+
+            config.load_kube_config()
+            api = client.CustomObjectsApi()
+            found: list[str] = []
+            for plural in ("rayjobs", "rayservices", "rayclusters"):
+                try:
+                    items = api.list_namespaced_custom_object("ray.io", "v1", _props["namespace"], plural)["items"]
+                except ApiException as error:
+                    if error.status == 404:
+                        continue
+                    raise
+                for item in items:
+                    metadata = item["metadata"]
+                    if metadata.get("ownerReferences"):
+                        continue
+                    stack = metadata.get("labels", {}).get("manta/stack")
+                    where = f" (pulumi destroy -s {stack})" if stack else ""
+                    found.append(f"{item['kind']} {metadata['name']}{where}")
+            if found:
+                raise Exception(  # noqa: TRY002 - stored by value, so no class of this project
+                    f"this platform still carries {', '.join(sorted(found))}: destroy those first"
+                )
+
+    return RunGuard()
+
+
+class RunGuard(Resource, module="manta", name="RunGuard"):
+    """Refuses its own deletion while `namespace` holds Ray resources that no other Ray resource owns."""
+
+    def __init__(self, name: str, namespace: str, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(_provider(), name, {"namespace": namespace}, opts)

@@ -1,0 +1,112 @@
+"""Default-deny NetworkPolicies with the openings that Ray needs; without one of them Ray hangs rather than fails.
+
+KubeRay 1.6 writes none itself. Where the network plugin enforces none, they are accepted and have no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.kubernetes.kuberay import OPERATOR_LABELS
+from infra.ray.cluster import ROLE_LABEL
+from infra.ray.job import SUBMITTER
+from infra.settings.platform import NetworkSettings, PlatformSettings
+
+# KubeRay sets this label on every Ray pod and lets nobody override it.
+RAY_PODS = {"ray.io/is-ray-node": "yes"}
+DASHBOARD, SERVE, AGENT, S3, MLFLOW = 8265, 8000, 52365, 9000, 5000
+Rule = dict[str, Any]
+
+
+def network_manifests(settings: PlatformSettings) -> dict[str, dict[str, Any]]:
+    """Every policy of the platform, by Pulumi name."""
+    ray, system, net = settings.namespace, settings.system_namespace, settings.network
+    nodes = _blocks(net.nodes)
+    api = _rule("to", _blocks(net.api_server), *net.api_server_ports)
+    ray_pods, s3, mlflow = _pods(ray, RAY_PODS), _pods(system, {"app": "s3"}), _pods(system, {"app": "mlflow"})
+    uploads = _pods(ray, {ROLE_LABEL: "upload"})
+    return {
+        "ray-deny": _policy("default-deny", ray, {}, [], []),
+        "system-deny": _policy("default-deny", system, {}, [], []),
+        "ray-dns": _policy("dns", ray, {}, None, [_dns(net)]),
+        "system-dns": _policy("dns", system, {}, None, [_dns(net)]),
+        "ray-cluster": _policy(
+            "ray-cluster",
+            ray,
+            RAY_PODS,
+            [
+                _rule("from", [ray_pods]),
+                _rule("from", [_pods(ray, {ROLE_LABEL: SUBMITTER})], DASHBOARD),
+                _rule("from", [_pods(system, OPERATOR_LABELS)], DASHBOARD, SERVE, AGENT),
+                # The kubelet's probes, the API server's proxy and what publishes the two Services come from the nodes.
+                _rule("from", nodes, DASHBOARD, SERVE, AGENT),
+            ],
+            [_rule("to", [ray_pods]), _rule("to", [s3], S3), _rule("to", [mlflow], MLFLOW), api],
+        ),
+        "ray-submitter": _policy(
+            "ray-submitter", ray, {ROLE_LABEL: SUBMITTER}, None, [_rule("to", [ray_pods], DASHBOARD)]
+        ),
+        "ray-upload": _policy("bundle-upload", ray, {ROLE_LABEL: "upload"}, None, [_rule("to", [s3], S3)]),
+        "operator": _policy(
+            "kuberay-operator",
+            system,
+            OPERATOR_LABELS,
+            [_rule("from", nodes, 8080, 8082)],
+            [api, _rule("to", [ray_pods], DASHBOARD, SERVE, AGENT)],
+        ),
+        "s3": _policy(
+            "s3",
+            system,
+            {"app": "s3"},
+            [_rule("from", [ray_pods, uploads, mlflow, _pods(system, {"app": "s3-bucket"})], S3), _rule("from", nodes, S3)],
+            [],
+        ),
+        "s3-bucket": _policy("s3-bucket", system, {"app": "s3-bucket"}, None, [_rule("to", [s3], S3)]),
+        "mlflow": _policy(
+            "mlflow",
+            system,
+            {"app": "mlflow"},
+            [_rule("from", [ray_pods], MLFLOW), _rule("from", nodes, MLFLOW)],
+            [_rule("to", [s3], S3)],
+        ),
+    }
+
+
+def _policy(
+    name: str, namespace: str, selector: dict[str, str], ingress: list[Rule] | None, egress: list[Rule] | None
+) -> dict[str, Any]:
+    """None leaves a direction to the other policies; an empty list opens nothing in it."""
+    spec: dict[str, Any] = {"podSelector": {"matchLabels": selector} if selector else {}, "policyTypes": []}
+    for direction, rules in (("Ingress", ingress), ("Egress", egress)):
+        if rules is not None:
+            spec["policyTypes"].append(direction)
+            if rules:
+                spec[direction.lower()] = rules
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def _rule(direction: str, peers: list[Rule], *ports: int) -> Rule:
+    """Without ports: all of them."""
+    rule: Rule = {direction: peers}
+    return {**rule, "ports": [{"protocol": "TCP", "port": port} for port in ports]} if ports else rule
+
+
+def _pods(namespace: str, labels: dict[str, str]) -> Rule:
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": labels},
+    }
+
+
+def _blocks(networks: list[str]) -> list[Rule]:
+    return [{"ipBlock": {"cidr": network}} for network in networks]
+
+
+def _dns(net: NetworkSettings) -> Rule:
+    peer = _pods("kube-system", {"k8s-app": "kube-dns"}) if net.dns == "pods" else {"ipBlock": {"cidr": net.dns}}
+    return {"to": [peer], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}

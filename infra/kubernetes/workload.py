@@ -1,0 +1,84 @@
+"""The shape that the platform's own servers share: one pod, restricted, with a Service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.kubernetes.security import USER, container_context, pod_context
+
+
+@dataclass(frozen=True)
+class Server:
+    """A single-replica server. `probe_path` answers 200 without credentials once it can serve."""
+
+    name: str
+    namespace: str
+    account: str
+    image: str
+    command: list[str]
+    port: int
+    probe_path: str
+    resources: dict[str, Any]
+    args: list[str] = field(default_factory=list[str])
+    env: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    claim: str | None = None
+    mount: str = "/data"
+    # Seconds until the first answer; beyond them the container is restarted.
+    startup_seconds: int = 60
+
+
+def server_manifest(server: Server) -> dict[str, Any]:
+    labels = {"app": server.name}
+    probe = {"httpGet": {"path": server.probe_path, "port": server.port}}
+    container: dict[str, Any] = {
+        "name": server.name,
+        "image": server.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": server.command,
+        "args": server.args,
+        "env": server.env,
+        "ports": [{"name": "http", "containerPort": server.port}],
+        "startupProbe": {**probe, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": server.startup_seconds},
+        "readinessProbe": {**probe, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {**probe, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 6},
+        "resources": server.resources,
+        "securityContext": container_context(read_only=True),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the one writable folder of the pod
+    }
+    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
+    if server.claim:
+        container["volumeMounts"].append({"name": "data", "mountPath": server.mount})
+        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": server.claim}})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": server.name, "namespace": server.namespace, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            # Its volume has room for one writer.
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "serviceAccountName": server.account,
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": pod_context(USER),
+                    "terminationGracePeriodSeconds": 10,
+                    "containers": [container],
+                    "volumes": volumes,
+                },
+            },
+        },
+    }
+
+
+def service_manifest(name: str, namespace: str, port: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port, "targetPort": port}]},
+    }

@@ -1,0 +1,1 @@
+"""Which components a layer has, in which order. Each `build` returns the stack's outputs."""

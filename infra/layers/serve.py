@@ -1,0 +1,86 @@
+"""A model server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from infra import contract
+from infra.layers.waiting import exists, in_background
+from infra.ray import bundle, capacity, cluster, job, naming, rules, service, upload
+from infra.ray.cluster_api import KubernetesApi
+from infra.ray.serve_config import PORT, serve_config
+from infra.ray.specs import ClusterSpec
+from infra.ray.wait_service import WantedService, wait_for_service
+from infra.settings import ServeSettings
+from infra.stack import StackName
+
+
+async def build(stack: StackName, settings: ServeSettings, project: Path) -> dict[str, Any]:
+    """Bundle and RayService, checked before either is sent; then, by choice, until requests are answered."""
+    capacity.check_serving(settings, str(stack))
+    code = bundle.build(project / settings.bundle)
+    platform = await contract.read(stack)
+    spec = service_spec(stack, settings, platform, code.hash)
+    manifest = service.service_manifest(spec)
+    rules.check(manifest)
+    around = spec.cluster.around
+    name = name_of(stack, settings)
+    config_map = naming.bundle_name(name, code.hash)
+    owned = cluster.labels(str(stack), name)
+    before = {"bundle": job.bundle_manifest(config_map, around.namespace, code.encoded, owned)}
+    if settings.rollout == "in_place":
+        uri = upload.bundle_uri(around.storage, code.hash)
+        before["upload"] = upload.upload_manifest(name, str(stack), spec.cluster.image, config_map, uri, around)
+    endpoint = service.Endpoint("endpoint", manifest, service.disruption_manifest(spec), before)
+    if settings.wait and not pulumi.runtime.is_dry_run():
+        await exists(endpoint.service)
+        wanted = WantedService(name, str(stack), settings.health_path, settings.ready_timeout_seconds)
+        await in_background(
+            lambda say: wait_for_service(KubernetesApi(around.namespace), wanted, say), endpoint.service
+        )
+    return {
+        "service": name,
+        "namespace": around.namespace,
+        "bundle": code.hash,
+        "url": f"http://{name}-serve-svc.{around.namespace}.svc.cluster.local:{PORT}",
+    }
+
+
+def name_of(stack: StackName, settings: ServeSettings) -> str:
+    """A stack of its own names its endpoint; otherwise the stack file does."""
+    return stack.run or settings.name
+
+
+def service_spec(
+    stack: StackName, settings: ServeSettings, platform: contract.Contract, code: str
+) -> service.ServiceSpec:
+    """Settings and contract joined. With `rollout: in_place` nothing in the pod template depends on the code."""
+    name = naming.checked(name_of(stack, settings), naming.MAX_RAY_SERVICE)
+    in_place = settings.rollout == "in_place"
+    around = platform.surroundings()
+    runtime_env = {
+        "working_dir": upload.bundle_uri(around.storage, code),
+        "env_vars": {"MANTA_BUNDLE_HASH": code},
+    }
+    return service.ServiceSpec(
+        name=name,
+        cluster=ClusterSpec(
+            stack=str(stack),
+            run=name,
+            image=settings.image or platform.image,
+            ray_version=platform.ray_version,
+            head=settings.head,
+            workers=settings.workers,
+            preemption=settings.preemption,
+            around=around,
+            bundle_config_map=None if in_place else naming.bundle_name(name, code),
+            bundle_hash=None if in_place else code,
+            environment={**service.HIGH_THROUGHPUT, **settings.environment},
+        ),
+        config=serve_config(settings.applications, runtime_env if in_place else None),
+        old_cluster_delay_seconds=settings.old_cluster_delay_seconds,
+        min_available=settings.disruption.min_available,
+    )
