@@ -1,0 +1,1 @@
+"""What every payload shares: settings, command line, storage, tracking, errors."""

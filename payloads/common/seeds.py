@@ -1,0 +1,37 @@
+"""Random number generators: seeded, saved with a checkpoint and put back."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch (every device)."""
+    import numpy
+    import torch
+
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def generator_state() -> dict[str, Any]:
+    """State of torch's generators, of a form that `torch.load(weights_only=True)` reads back.
+
+    Only torch's: the training loop draws from nothing else, and a pickled Python or NumPy state would force
+    `weights_only=False` upon every reader.
+    """
+    import torch
+
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_generator_state(state: dict[str, Any]) -> None:
+    """Put back what `generator_state` returned; a CUDA state is ignored where there is no CUDA device."""
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

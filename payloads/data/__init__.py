@@ -1,0 +1,1 @@
+"""Data sets: written once to object storage, read by Ray Data."""

@@ -1,0 +1,73 @@
+"""Standardisation: each feature minus its mean, divided by its standard deviation.
+
+Fitted on the train split only, then carried inside the model that is registered, so training and serving cannot
+apply different statistics.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, means and sums of squared deviations of some rows; merges exactly with another block's."""
+
+    count: int
+    mean: np.ndarray
+    squares: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Moments:
+        """Moments of a (rows, features) matrix, in float64 whatever its type."""
+        values = features.astype(np.float64)
+        mean = values.mean(axis=0)
+        return cls(count=len(values), mean=mean, squares=((values - mean) ** 2).sum(axis=0))
+
+    def merge(self, other: Moments) -> Moments:
+        """Chan's update: no difference of large sums, so no precision is lost over many blocks."""
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        return Moments(
+            count=count,
+            mean=self.mean + delta * (other.count / count),
+            squares=self.squares + other.squares + delta**2 * (self.count * other.count / count),
+        )
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Per-feature mean and scale, both float32 of shape (features,)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, blocks: Iterable[Moments]) -> Scaler:
+        """Scaler of all rows behind `blocks`; a feature that never varies keeps scale 1, not a division by zero.
+
+        Raises ValueError if there is no row.
+        """
+        total: Moments | None = None
+        for block in blocks:
+            total = block if total is None else total.merge(block)
+        if total is None or total.count == 0:
+            raise ValueError("cannot fit a scaler on no rows")
+        deviation = np.sqrt(total.squares / total.count)
+        scale = np.where(deviation > 1e-8, deviation, 1.0)
+        return cls(mean=total.mean.astype(np.float32), scale=scale.astype(np.float32))
+
+    def transform(self, features: np.ndarray) -> np.ndarray:
+        return (features.astype(np.float32) - self.mean) / self.scale
+
+    def to_json(self) -> str:
+        return json.dumps({"mean": self.mean.tolist(), "scale": self.scale.tolist()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Scaler:
+        parts = json.loads(text)
+        return cls(mean=np.asarray(parts["mean"], np.float32), scale=np.asarray(parts["scale"], np.float32))

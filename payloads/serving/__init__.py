@@ -1,0 +1,1 @@
+"""Serving payloads: `payloads.serving.classifier:app`."""

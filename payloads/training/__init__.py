@@ -1,0 +1,1 @@
+"""Training payloads: `python -m payloads.training.train --help`."""

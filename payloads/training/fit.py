@@ -1,0 +1,137 @@
+"""The distributed part of a training, as the driver sees it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+import ray
+import ray.data
+import ray.train
+import ray.train.torch
+
+from payloads.common import checkpoints, reporting
+from payloads.common.errors import PayloadError
+from payloads.common.storage import Storage, first_line
+from payloads.common.tracking import EpochLog, TrackedRun
+from payloads.data.pipeline import Prepared
+from payloads.training.batches import COLUMNS
+from payloads.training.loop import train_loop
+from payloads.training.model import Classifier, Mlp
+from payloads.training.settings import TrainSettings
+from payloads.training.watch import Event, Watch
+
+
+def start_ray() -> None:
+    """Join the cluster that the job runs on (RAY_ADDRESS), or start one in this process's name.
+
+    Worker output stays in Ray's own logs: copied to the driver's, it would bury the progress lines. What makes a
+    worker fail comes back in the exception.
+    """
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level="warning")
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    for noisy in ("ray.data", "ray.train"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> ray.train.Checkpoint:
+    """Train to the last epoch and return the checkpoint with the least validation loss.
+
+    Resumes from the newest checkpoint under `key`. Every epoch is in MLflow when it returns, including those of
+    earlier attempts that were cut off before they were logged. Raises PayloadError when training fails for good.
+    """
+    check_room(settings)
+    log = EpochLog(run)
+
+    def handle(event: Event) -> None:
+        if event["kind"] == "epoch":
+            reporting.progress(reporting.epoch_line(event["metrics"]))
+            log.add(event["metrics"], int(time.time() * 1000))
+        else:
+            reporting.progress(f"worker {event['rank']} failed ({event['error']})")
+
+    resources = {"CPU": settings.cpus_per_worker}
+    if settings.gpus_per_worker:
+        resources["GPU"] = settings.gpus_per_worker
+    with Watch(handle) as watch:
+        trainer = ray.train.torch.TorchTrainer(
+            train_loop,
+            train_loop_config={
+                "settings": settings.model_dump(mode="json"),
+                "features": len(data.scaler.mean),
+                "classes": len(data.classes),
+            },
+            datasets={
+                "train": data.train.select_columns(list(COLUMNS)),
+                "validation": data.validation.select_columns(list(COLUMNS)),
+            },
+            # In order, so that a resumed worker gets the rows that the lost one had.
+            dataset_config=ray.train.DataConfig(
+                datasets_to_split=["train"], execution_options=ray.data.ExecutionOptions(preserve_order=True)
+            ),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=settings.num_workers,
+                use_gpu=settings.gpus_per_worker > 0,
+                resources_per_worker=resources,
+            ),
+            run_config=ray.train.RunConfig(
+                name=key,
+                storage_path=storage.path("runs"),
+                storage_filesystem=storage.filesystem,
+                callbacks=[watch.callback],
+                failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
+                checkpoint_config=ray.train.CheckpointConfig(
+                    num_to_keep=settings.checkpoints_kept,
+                    checkpoint_score_attribute="validation_loss",
+                    checkpoint_score_order="min",
+                ),
+            ),
+        )
+        try:
+            result = trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            raise PayloadError(f"training failed: {explain(error)}") from error
+    with result.checkpoint.as_directory() as folder:
+        history = checkpoints.load_state(folder)["history"]
+    for metrics in history:
+        log.add(metrics, int(time.time() * 1000))
+    log.close()
+    return result.get_best_checkpoint("validation_loss", "min")
+
+
+def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, data: Prepared) -> Classifier:
+    """The model of a checkpoint with the scaler of its data in front, in evaluation mode on the CPU."""
+    network = Mlp(len(data.scaler.mean), len(data.classes), settings.hidden, settings.depth, settings.dropout)
+    with checkpoint.as_directory() as folder:
+        network.load_state_dict(checkpoints.load_state(folder)["model"])
+    return Classifier(network, data.scaler).eval()
+
+
+def check_room(settings: TrainSettings) -> None:
+    """Raise PayloadError if the cluster cannot hold the workers and one CPU for Ray Data beside them.
+
+    Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's
+    half-hour timeout, and no log says why. A cluster that can still grow is not refused: its autoscaler will.
+    """
+    have = ray.cluster_resources()
+    if os.environ.get("RAY_enable_autoscaler_v2") or have.get("GPU", 0) < settings.gpus_per_worker * settings.num_workers:
+        return
+    need = settings.num_workers * settings.cpus_per_worker
+    if need + 1 > have.get("CPU", 0):
+        raise PayloadError(
+            f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and one CPU for reading data do not fit "
+            f"in the cluster's {have.get('CPU', 0):g} CPU: lower num_workers or cpus_per_worker, or add Ray workers"
+        )
+
+
+def explain(error: BaseException) -> str:
+    """The failure of the lowest failed rank in one line, or that of the controller."""
+    failures = getattr(error, "worker_failures", None) or {}
+    for rank in sorted(failures):
+        cause = getattr(failures[rank], "cause", None) or failures[rank]
+        return f"worker {rank}: {type(cause).__name__}: {first_line(cause)}"
+    return first_line(error)

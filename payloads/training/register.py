@@ -1,0 +1,103 @@
+"""Log the model with its run, and make it the champion if it passes the gate.
+
+Every step first looks for what an earlier, interrupted attempt left: one run gets one logged model and one version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.entities import LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from torch import nn
+
+from payloads.common.errors import PayloadError
+from payloads.common.storage import first_line
+from payloads.common.tracking import TrackedRun
+
+CHAMPION = "champion"
+ARTIFACT = "model"
+
+
+@dataclass(frozen=True)
+class Champion:
+    version: str
+    model: nn.Module
+
+
+def load_champion(client: mlflow.MlflowClient, name: str) -> Champion | None:
+    """The model that the alias points to, or None if there is no such model or alias.
+
+    Raises PayloadError if the alias points to something that cannot be loaded: replacing it unseen could put a
+    worse model into service.
+    """
+    try:
+        version = client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    try:
+        model = mlflow.pytorch.load_model(f"models:/{name}/{version.version}")
+    except MlflowException as error:
+        raise PayloadError(
+            f"champion {name} version {version.version} cannot be loaded, so nothing can be compared with it "
+            f"({first_line(error)}): restore its artifacts or delete the alias {CHAMPION}"
+        ) from error
+    return Champion(version.version, model)
+
+
+def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: tuple[str, ...]) -> str:
+    """Log `model` with its run and return its models:/ URI; returns the one logged before, if there is one.
+
+    `example` must hold two rows or more: torch.export would freeze the batch size of a single one.
+    """
+    found = [
+        logged
+        for logged in mlflow.search_logged_models(
+            [run.experiment_id], filter_string=f"source_run_id = '{run.id}'", output_format="list"
+        )
+        if logged.status == LoggedModelStatus.READY
+    ]
+    if found:
+        return found[0].model_uri
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, example.shape[1]))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
+    )
+    with mlflow.start_run(run_id=run.id):
+        info = mlflow.pytorch.log_model(
+            model.eval(),
+            name=ARTIFACT,
+            input_example=example,
+            signature=signature,
+            # Written down rather than inferred: inferring starts another Python that loads the model again.
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
+            metadata={"classes": list(classes)},
+        )
+    return info.model_uri
+
+
+def register(client: mlflow.MlflowClient, name: str, uri: str, run: TrackedRun, tags: dict[str, str]) -> ModelVersion:
+    """The version of `name` that this run made, made now if there is none; `tags` describe it."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    own = client.search_model_versions(f"name = '{name}' and run_id = '{run.id}'")
+    version = own[0] if own else client.create_model_version(name, source=uri, run_id=run.id, model_id=uri.split("/")[-1])
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version.version, key, value)
+    return version
+
+
+def crown(client: mlflow.MlflowClient, name: str, version: str) -> None:
+    """Point the alias at `version`; servers that load it from now on serve this version."""
+    client.set_registered_model_alias(name, CHAMPION, version)
