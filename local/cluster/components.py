@@ -125,9 +125,7 @@ def _controller_manager() -> Component:
     )
     options = (
         *_kubeconfig("controller-manager"),
-        f"--authentication-kubeconfig={_CONFIG}/controller-manager.kubeconfig",
-        f"--authorization-kubeconfig={_CONFIG}/controller-manager.kubeconfig",
-        "--bind-address=127.0.0.1",
+        *_delegation("controller-manager"),
         "--leader-elect=false",
         f"--controllers=*,{','.join('-' + name for name in absent)}",
         "--use-service-account-credentials=true",
@@ -141,9 +139,7 @@ def _controller_manager() -> Component:
 def _scheduler() -> Component:
     options = (
         *_kubeconfig("scheduler"),
-        f"--authentication-kubeconfig={_CONFIG}/scheduler.kubeconfig",
-        f"--authorization-kubeconfig={_CONFIG}/scheduler.kubeconfig",
-        "--bind-address=127.0.0.1",
+        *_delegation("scheduler"),
         "--leader-elect=false",
         "--profiling=false",
     )
@@ -165,3 +161,15 @@ def _kubelet() -> Component:
 
 def _kubeconfig(name: str) -> tuple[str, ...]:
     return (f"--kubeconfig={_CONFIG}/{name}.kubeconfig",)
+
+
+def _delegation(name: str) -> tuple[str, ...]:
+    """Who asks at the component's own port is judged by the API server; the authority is given here, since looking it
+    up in the cluster ends the process when the API server has not granted the right to do so yet."""
+    return (
+        "--bind-address=127.0.0.1",
+        f"--client-ca-file={_PKI}/cluster-ca.crt",
+        "--authentication-skip-lookup=true",
+        f"--authentication-kubeconfig={_CONFIG}/{name}.kubeconfig",
+        f"--authorization-kubeconfig={_CONFIG}/{name}.kubeconfig",
+    )

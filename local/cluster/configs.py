@@ -126,12 +126,13 @@ def proxy() -> dict[str, Any]:
 
 def corefile() -> str:
     """No cache and no forwarding: answers come from memory, and there is nothing outside to ask. A cached "no such
-    name" would outlive the creation of a Service."""
+    name" would outlive the creation of a Service. Being the authority for `.` too makes it say "no such name" of the
+    world outside instead of failing, which clients would retry."""
     return f""".:{names.DNS_PORT} {{
   errors
   health 127.0.0.1:8080
   ready 127.0.0.1:8181
-  kubernetes {names.CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{
+  kubernetes {names.CLUSTER_DOMAIN} in-addr.arpa ip6.arpa . {{
     kubeconfig {_CONFIG}/coredns.kubeconfig coredns
     ttl 5
   }}

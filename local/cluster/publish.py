@@ -101,7 +101,7 @@ def _worker(cluster: Cluster) -> str | None:
             connection.connect(f"{cluster.root}{names.HAPROXY_SOCKET}")
             connection.sendall(b"show proc\n")
             answer = b""
-            while chunk := connection.recv(4096):
+            while b"# programs" not in answer and (chunk := connection.recv(4096)):  # it keeps the connection open
                 answer += chunk
     except OSError:
         return None

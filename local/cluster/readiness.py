@@ -77,8 +77,7 @@ def is_ready(node: dict[str, Any], kubelet_started_at: float) -> bool:
 def wait(cluster: Cluster, settings: LocalSettings, stage: Stage, *, patience_s: float) -> None:
     """Return when every check holds; MantaError with the end of the log in question when one does not in time."""
     deadline = time.monotonic() + patience_s
-    pending = checks(cluster, settings)
-    for number, check in enumerate(pending):
+    for check in checks(cluster, settings):
         stage.update(detail=f"waiting until {check.what}")
         reason = ""
         while True:
@@ -97,7 +96,6 @@ def wait(cluster: Cluster, settings: LocalSettings, stage: Stage, *, patience_s:
                     check.component,
                 )
             time.sleep(_POLL_S)
-        stage.update(completed=number + 1, total=len(pending))
 
 
 def _failure(what: str, settings: LocalSettings, component: str) -> MantaError:
