@@ -37,7 +37,11 @@ class Together:
     ) -> None:
         if error is not None:
             self._fail(error)
-        self._pool.shutdown(wait=True)
+        try:
+            self._pool.shutdown(wait=True)
+        except KeyboardInterrupt as interrupt:  # the usual place for Ctrl-C: here the main thread waits
+            self._fail(interrupt)
+            self._pool.shutdown(wait=True)
         processes.allow_starts()
         if self._first is not None and self._first is not error:
             raise self._first from None

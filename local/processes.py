@@ -53,12 +53,13 @@ def stream(
     """
     process = _start(["setpriv", "--pdeathsig", "INT", "--", *command], cwd, environment)
     lines: deque[str] = deque(maxlen=keep)
+    assert process.stdout is not None  # noqa: S101 - it is a pipe, by construction
     try:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe, by construction
-        for line in process.stdout:
-            lines.append(line.rstrip("\n"))
-            if on_line:
-                on_line(lines[-1])
+        with process.stdout as output:
+            for line in output:
+                lines.append(line.rstrip("\n"))
+                if on_line:
+                    on_line(lines[-1])
         status = process.wait()
     except BaseException:
         _end(process)
