@@ -67,7 +67,6 @@ def operator_manifest(namespace: str, watched: str, image: pulumi.Input[str], me
         "name": "kuberay-operator",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/manager"],
         "args": [
             f"--watch-namespace={watched}",
             "--enable-leader-election=true",

@@ -58,7 +58,6 @@ def s3_server(args: S3Args) -> Server:
         namespace=args.namespace,
         account=S3_ACCOUNT,
         image=args.image,  # pyright: ignore[reportArgumentType] - Pulumi resolves it within the manifest
-        command=["/versitygw"],
         args=["--port", f":{PORT}", "--health", "/health", "--quiet", "posix", "/data"],
         env=[
             _from_secret("ROOT_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),

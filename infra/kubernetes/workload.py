@@ -16,10 +16,10 @@ class Server:
     namespace: str
     account: str
     image: str
-    command: list[str]
     port: int
     probe_path: str
     resources: dict[str, Any]
+    command: list[str] = field(default_factory=list[str])  # empty: the image's own
     args: list[str] = field(default_factory=list[str])
     env: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     claim: str | None = None
@@ -35,7 +35,6 @@ def server_manifest(server: Server) -> dict[str, Any]:
         "name": server.name,
         "image": server.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": server.command,
         "args": server.args,
         "env": server.env,
         "ports": [{"name": "http", "containerPort": server.port}],
@@ -46,6 +45,8 @@ def server_manifest(server: Server) -> dict[str, Any]:
         "securityContext": container_context(read_only=True),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the one writable folder of the pod
     }
+    if server.command:
+        container["command"] = server.command
     volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
     if server.claim:
         container["volumeMounts"].append({"name": "data", "mountPath": server.mount})
