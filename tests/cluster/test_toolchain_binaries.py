@@ -70,12 +70,18 @@ def pause(toolchain: Toolchain) -> Iterator[tuple[subprocess.Popen[bytes], int]]
     unshare = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", toolchain.pause])
     children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
     deadline = time.monotonic() + 10
-    while not (pids := children.read_text().split()):
+    # Not before it waits for signals: it must be unshare's child, be itself, and sleep.
+    while not (pids := children.read_text().split()) or not is_waiting(int(pids[0])):
         assert time.monotonic() < deadline, "pause did not start"
         time.sleep(0.02)
     yield unshare, int(pids[0])
     unshare.kill()
     unshare.wait()
+
+
+def is_waiting(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return status.startswith("Name:\tpause\n") and "State:\tS" in status
 
 
 def test_pause_reaps_the_orphans_of_its_pod(pause: tuple[subprocess.Popen[bytes], int]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from local.choose import ClusterChoice, EngineChoice
 from local.errors import MantaError
+from local.image.build import write_record
 from local.prerequisites import disk, packages, ports, programs
 from local.prerequisites.disk import GB, Free, Need
 from local.prerequisites.ports import Listener
@@ -95,10 +96,8 @@ def test_finished_parts_need_no_room(settings: LocalSettings, monkeypatch: pytes
     for module in ("cluster", "pulumi"):
         (settings.toolchain_dir / f"{module}-0123").mkdir(parents=True)
         (settings.toolchain_dir / f"{module}-0123" / "manifest.json").touch()
-    blobs = settings.state_dir / "containerd" / "io.containerd.content.v1.content" / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    with (blobs / "layer").open("wb") as stream:
-        stream.truncate(GB)
+    settings.state_dir.mkdir()
+    write_record(settings, {"localhost/manta/ray:0123": "sha256:0"})
     assert [need.what for need in disk.needs(settings, OWN_CLUSTER, OWN_ENGINE)] == ["running pods"]
     assert disk.needs(settings, USERS_CLUSTER, OFFICIAL) == []
 
