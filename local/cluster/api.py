@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from local.cluster.layout import Layout
 
@@ -40,7 +40,9 @@ class Api:
         query = f"{path}?fieldManager={_FIELD_MANAGER}&force=true"
         return self._request("PATCH", query, json.dumps(manifest), {"Content-Type": "application/apply-patch+yaml"})
 
-    def _request(self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> Answer:
+    def _request(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
         connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=self._timeout_s, context=self._tls)
         try:
             connection.request(method, path, body, headers or {})
@@ -54,7 +56,7 @@ class Api:
 
 def _json(text: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document: Any = json.loads(text)
     except ValueError:
         return {}
-    return document if isinstance(document, dict) else {}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}

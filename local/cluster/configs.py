@@ -8,6 +8,8 @@ from typing import Any
 from local.cluster import names
 from local.cluster.layout import NODE_STATE
 
+CNI_PLUGINS = ("ptp", "portmap", "host-local", "loopback")
+
 _PKI = NODE_STATE / "pki"
 _CONFIG = NODE_STATE / "config"
 

@@ -71,9 +71,7 @@ def certificate(signer: Authority, request: Request) -> tuple[bytes, bytes, date
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
     )
     if request.hosts:
         alternatives = x509.SubjectAlternativeName([_general_name(host) for host in request.hosts])

@@ -68,7 +68,7 @@ class Layout:
         return self.state / "kubeconfig"
 
     def folders(self) -> tuple[Path, ...]:
-        names = ("authorities", *_SHARED_WITH_NODE, "kubelet", "run/root", "logs/pods")
+        names = ("authorities", *_SHARED_WITH_NODE, "config/cni", "kubelet", "run/root", "logs/pods")
         return tuple(self.state / name for name in names)
 
     def node_mounts(self) -> tuple[tuple[str, str], ...]:

@@ -30,7 +30,7 @@ def acquire(path: Path) -> int:
 
 
 def holder(path: Path) -> int | None:
-    """Process id of the holder, or None. Never call it in the process that holds the lock: closing the file drops it."""
+    """Process id of the holder, or None. Not for the holder itself: closing the file would drop its lock."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Addresses and names that hold in every cluster of ours: each lives in a network namespace of its own, so none can clash."""
+"""Addresses and names that hold in every cluster of ours: in a network namespace of its own, none can clash."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ _SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", 
 
 @dataclass(frozen=True)
 class Request:
-    """One certificate: common name and organisation are user and group to the API server; `hosts` make it a server's."""
+    """One certificate. `user` and `group` (common name and organisation) are who its bearer is to the API server;
+    `hosts` make it a server's, `client` one to log in with."""
 
     file: str
     authority: str
@@ -134,4 +135,3 @@ def _encryption_configuration(key: bytes) -> dict[str, Any]:
         "kind": "EncryptionConfiguration",
         "resources": [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": keys}}, {"identity": {}}]}],
     }
-

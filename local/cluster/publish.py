@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from local.cluster import haproxy, names, ports
 from local.cluster.api import Api, ApiUnavailableError
@@ -49,7 +49,7 @@ def publish(settings: LocalSettings, publications: Sequence[Publication]) -> tup
         if address:
             routes.append(Route(wanted.name, wanted.local_port, address, wanted.port))
             published.append(wanted)
-    before = {route.local_port for route in remembered(layout)} | {settings.ports.api}
+    before = {route.local_port for route in remembered(layout, settings)} | {settings.ports.api}
     ports.require_free({route.name: route.local_port for route in routes if route.local_port not in before})
     write_private(layout.config / _ROUTES_FILE, json.dumps([asdict(route) for route in routes]))
     if write_configuration(layout, settings):
@@ -57,18 +57,21 @@ def publish(settings: LocalSettings, publications: Sequence[Publication]) -> tup
     return tuple(published)
 
 
-def remembered(layout: Layout) -> list[Route]:
-    """What was published last, beside the API server; a Service keeps its address while the cluster is down."""
+def remembered(layout: Layout, settings: LocalSettings) -> list[Route]:
+    """What was published last, beside the API server, on the ports that the settings say now; a Service keeps its
+    address while the cluster is down."""
     try:
-        return [Route(**item) for item in json.loads((layout.config / _ROUTES_FILE).read_text())]
+        routes = [Route(**item) for item in json.loads((layout.config / _ROUTES_FILE).read_text())]
     except (FileNotFoundError, ValueError, TypeError):
         return []
+    chosen = settings.ports.by_name()
+    return [replace(route, local_port=chosen.get(route.name, route.local_port)) for route in routes]
 
 
 def write_configuration(layout: Layout, settings: LocalSettings) -> bool:
     """Write HAProxy's configuration; false when it said the same before."""
     api = Route("api", settings.ports.api, "127.0.0.1", names.API_PORT)
-    others = [route for route in remembered(layout) if route.local_port != api.local_port]
+    others = [route for route in remembered(layout, settings) if route.local_port != api.local_port]
     return write_private(layout.config / "haproxy.cfg", haproxy.configuration(settings.instance, [api, *others]))
 
 
@@ -89,7 +92,7 @@ def _reload(cluster: Cluster) -> None:
     while _worker(cluster) in (None, before):
         if time.monotonic() > deadline:
             file = Layout(cluster.state_dir).logs / "haproxy.log"
-            raise MantaError(f"HAProxy did not take its new configuration within {_RELOAD_PATIENCE_S:.0f} s: read {file}")
+            raise MantaError(f"HAProxy did not take its new configuration in {_RELOAD_PATIENCE_S:.0f} s: read {file}")
         time.sleep(0.05)
 
 

@@ -61,4 +61,5 @@ class NodeSpec:
 
 
 def _component(item: dict[str, Any]) -> Component:
-    return Component(**{**item, "argv": tuple(item["argv"]), "after": tuple(item["after"])})
+    fields: dict[str, Any] = {**item, "argv": tuple(item["argv"]), "after": tuple(item["after"])}
+    return Component(**fields)

@@ -12,17 +12,17 @@ _SHIM = "containerd-shim"  # what fits of containerd-shim-runc-v2 into the 15 ch
 
 def first_processes() -> list[int]:
     """Process ids of all containers' first processes, sandboxes' included."""
-    found: list[int] = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and _name(_parent(folder)) == _SHIM and _name(int(folder.name)) != _SHIM:
-            found.append(int(folder.name))
-    return found
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and _is_first(folder)]
 
 
 def send(number: signal.Signals, pids: list[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def _is_first(folder: Path) -> bool:
+    return _name(_parent(folder)) == _SHIM and _name(int(folder.name)) != _SHIM
 
 
 def _parent(folder: Path) -> int:

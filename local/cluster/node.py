@@ -1,0 +1,105 @@
+"""Starting and ending the node: its supervisor, and what outlives that."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from local.cluster import cgroups, ports, publish
+from local.cluster.files import write_private
+from local.cluster.handle import Cluster
+from local.cluster.layout import Layout
+from local.cluster.status import STATUS_FILE, find
+from local.errors import MantaError
+from local.settings import LocalSettings
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+_STOP_PATIENCE_S = 14.0  # the supervisor's own stages end before that
+_KILL_PATIENCE_S = 10.0
+
+_STARTED_FILE = "started"
+
+
+def started_from(layout: Layout) -> str:
+    """The digest that the running node was started with; empty when there is none."""
+    try:
+        return (layout.run / _STARTED_FILE).read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def start(settings: LocalSettings, layout: Layout, digest: str) -> Cluster:
+    """Build the node and start its components, from the configuration that is on disk; none may run."""
+    _clear(settings, layout)
+    routes = publish.remembered(layout, settings)
+    ports.require_free({"api": settings.ports.api, **{route.name: route.local_port for route in routes}})
+    log = layout.logs / "supervisor.log"
+    try:
+        cgroups.create(settings.instance)
+        status = _launch(layout, log)
+    except OSError as error:
+        raise MantaError(f"the cluster's node could not be built: {error}: a container may lack the rights") from None
+    cluster = find(settings)
+    if status != 0 or cluster is None:
+        lines = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise MantaError(f"the cluster's node could not be built: the reason is at the end of {log}", lines)
+    write_private(layout.run / _STARTED_FILE, digest)
+    return cluster
+
+
+def stop(settings: LocalSettings, layout: Layout) -> bool:
+    """End the node and clear up; false when none ran."""
+    cluster = find(settings)
+    if cluster is not None:
+        os.kill(cluster.supervisor, signal.SIGTERM)
+        if not _gone(cluster.supervisor, _STOP_PATIENCE_S):
+            os.kill(cluster.supervisor, signal.SIGKILL)
+            if not _gone(cluster.supervisor, _KILL_PATIENCE_S):
+                raise MantaError(
+                    f"process {cluster.supervisor}, the cluster's supervisor, does not end though it was killed: "
+                    "one of its processes hangs in the kernel, look at `dmesg`, then run `make down` again"
+                )
+    _clear(settings, layout)
+    return cluster is not None
+
+
+def _launch(layout: Layout, log: Path) -> int:
+    # -S and -E: no site packages and no PYTHON* variables, for a small process that nothing can bend.
+    command = [sys.executable, "-E", "-s", "-S", "-m", "local.cluster.supervisor", str(layout.config / "node.json")]
+    with log.open("ab") as output:
+        log.chmod(0o600)
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=_CHECKOUT,
+            start_new_session=True,
+            check=False,
+        ).returncode
+
+
+def _gone(pid: int, patience_s: float) -> bool:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    with os.fdopen(descriptor) as process:
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        return bool(poll.poll(patience_s * 1000))
+
+
+def _clear(settings: LocalSettings, layout: Layout) -> None:
+    """Remove what outlives a node: its control groups, with any process that is still in one, and its notes."""
+    try:
+        cgroups.remove(settings.instance)
+    except TimeoutError as error:
+        raise MantaError(f"{error}: end these processes, then run the same command again") from None
+    for name in (STATUS_FILE, _STARTED_FILE):
+        (layout.run / name).unlink(missing_ok=True)
