@@ -1,0 +1,131 @@
+"""What a client sends and gets, checked strictly.
+
+Validation runs on the bytes in pydantic's compiled core: a body is parsed once, and a text that looks like a number,
+a boolean, NaN or an infinity is refused rather than converted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from payloads.data.digits import INTENSITY_MAX, PIXELS
+
+Intensity = Annotated[float, Field(ge=0, le=INTENSITY_MAX, allow_inf_nan=False)]
+Pixels = Annotated[
+    list[Intensity],
+    Field(min_length=PIXELS, max_length=PIXELS, description="an 8 x 8 image, row by row, from 0 (white) to 16 (black)"),
+]
+
+
+class PredictRequest(BaseModel):
+    """Either `pixels` (one image) or `rows` (several); never both."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    # The defaults only mean "absent": a null is refused, since they are not validated.
+    pixels: Pixels = Field(default=None)  # type: ignore[assignment]
+    rows: Annotated[list[Pixels], Field(min_length=1)] = Field(default=None)  # type: ignore[assignment]
+
+
+class Prediction(BaseModel):
+    label: str = Field(description="the recognised digit")
+    confidence: float = Field(ge=0, le=1, description="probability that the model gives to it")
+
+
+class OneAnswer(Prediction):
+    """Answer to `pixels`."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_version: str
+    request_id: str
+
+
+class ManyAnswers(BaseModel):
+    """Answer to `rows`: one prediction a row, in the order of the request."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    predictions: list[Prediction]
+    model_version: str
+    request_id: str
+
+
+class Failure(BaseModel):
+    """Every answer other than 2xx that this application gives."""
+
+    error: str = Field(description="what is wrong with the request, in one sentence")
+    request_id: str
+
+
+class ModelCard(BaseModel):
+    """What is being served."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    model_version: str
+    run_id: str | None
+    classes: list[str]
+    inputs: int
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """`rows` is float32 of shape (n, 64); `single` tells which form of answer is due."""
+
+    rows: np.ndarray
+    single: bool
+
+
+class RefusedError(Exception):
+    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+_validate = TypeAdapter(PredictRequest).validate_json
+
+
+def parse(body: bytes, max_rows: int) -> Parsed:
+    """Rows of a request body. Raises RefusedError: 400 if it is not JSON, 422 if it is JSON of another form."""
+    if not body:
+        raise RefusedError(400, 'the body is empty: send {"pixels": [64 numbers]} as JSON')
+    try:
+        request = _validate(body)
+    except ValidationError as error:
+        raise _refused(error) from None
+    if (request.pixels is None) == (request.rows is None):
+        raise RefusedError(422, "send either pixels (one image) or rows (several), and not both")
+    if request.pixels is not None:
+        return Parsed(np.array([request.pixels], dtype=np.float32), single=True)
+    if len(request.rows) > max_rows:
+        raise RefusedError(422, f"rows holds more than {max_rows} images: send them in several requests")
+    return Parsed(np.array(request.rows, dtype=np.float32), single=False)
+
+
+def _refused(error: ValidationError) -> RefusedError:
+    first: ErrorDetails = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = first["msg"].rstrip(".")
+    kind = first["type"]
+    if kind == "json_invalid":
+        return RefusedError(400, "the body is not " + message.removeprefix("Invalid JSON: ").join(("valid JSON: ", "")))
+    if kind == "extra_forbidden":  # its location is a key of the client's choosing
+        return RefusedError(422, "the body has a key other than pixels and rows")
+    if not first["loc"]:
+        return RefusedError(422, "the body is not a JSON object with pixels or rows")
+    return RefusedError(422, f"{_place(first)}: {message[:1].lower()}{message[1:]}")
+
+
+def _place(error: ErrorDetails) -> str:
+    head, *rest = error["loc"]
+    return str(head) + "".join(f"[{index}]" for index in rest)
