@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 import grpc
 
@@ -21,8 +22,12 @@ def serve(server: grpc.Server, *, on_stop: Callable[[], None]) -> int:
     """Blocks until SIGINT or SIGTERM; then calls `on_stop` and gives running calls a moment to return."""
     port = server.add_insecure_port("127.0.0.1:0")
     stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, on_signal)
     server.start()
     print(port, flush=True)
     stop.wait()

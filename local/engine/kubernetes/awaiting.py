@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from local.engine.kubernetes.client import Client, Resource
 from local.engine.kubernetes.errors import ApiError, ClusterUnreachableError, NoSuchKindError
 from local.engine.kubernetes.identity import name_of, namespace_of
+from local.engine.kubernetes.objects import Object, items
 from local.engine.kubernetes.waits.registry import Wait
 from local.engine.kubernetes.waits.status import Failed, Query, Ready, Status, Waiting
 
@@ -77,7 +78,9 @@ def until_ready(
                 live,
             )
         if cancelled.wait(min(poll, left)):
-            raise NotReadyError(f"The update was cancelled while {describe(live)} was waited for: {status.reason}.", live)
+            raise NotReadyError(
+                f"The update was cancelled while {describe(live)} was waited for: {status.reason}.", live
+            )
         poll = min(poll * 1.5, LAST_POLL_S)
 
 
@@ -128,11 +131,12 @@ def until_gone(
         poll = min(poll * 1.5, LAST_POLL_S)
 
 
-def _remaining(obj: Mapping[str, Any]) -> str:
-    for entry in (obj.get("status") or {}).get("conditions") or []:
-        if obj.get("kind") == "Namespace" and entry.get("status") == "True" and entry.get("type", "").endswith("Remaining"):
-            return str(entry.get("message"))
-    finalizers = obj["metadata"].get("finalizers") or []
+def _remaining(obj: Object) -> str:
+    if obj.get("kind") == "Namespace":
+        for entry in items(obj, "status", "conditions"):
+            if entry.get("status") == "True" and str(entry.get("type")).endswith("Remaining"):
+                return str(entry.get("message"))
+    finalizers = cast(list[str], obj["metadata"].get("finalizers") or [])
     if finalizers:
         return f"waiting for its finalizers ({', '.join(finalizers)})"
     return "being deleted"

@@ -1,7 +1,7 @@
 """The API server over HTTP: requests with credentials, retries of what is transient, discovery of kinds.
 
-Safe to use from many threads: connections are pooled, discovery is cached behind a lock and refreshed on a miss, since a
-CustomResourceDefinition may have been created a moment ago.
+Safe to use from many threads: connections are pooled, discovery is cached behind a lock and refreshed on a miss, since
+a CustomResourceDefinition may have been created a moment ago.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class Client:
                 return {}
             raise
         return {
-            item["kind"]: Resource(GroupVersionKind(gvk.group, gvk.version, item["kind"]), item["name"], item["namespaced"])
+            item["kind"]: Resource(
+                GroupVersionKind(gvk.group, gvk.version, item["kind"]), item["name"], item["namespaced"]
+            )
             for item in cast(list[dict[str, Any]], answer["resources"])
             if "/" not in item["name"]
         }

@@ -1,4 +1,4 @@
-"""Checking and comparing the provider's own configuration, as resources of type `pulumi:providers:kubernetes` have it."""
+"""Checking and comparing the provider's own configuration: the inputs of a `pulumi:providers:kubernetes` resource."""
 
 from __future__ import annotations
 

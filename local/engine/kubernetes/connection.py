@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import yaml
 
+from local.engine.kubernetes.objects import items, section
+
 DEFAULT_NAMESPACE = "default"
 TRUE_WORDS = ("true", "1", "yes", "on", "t", "y")
 
@@ -75,8 +77,8 @@ def parse_settings(arguments: Mapping[str, Any], environment: Mapping[str, str])
 
 def load_kubeconfig(kubeconfig: str | None, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     """The kubeconfig's content and the folder that its relative paths start from."""
-    if kubeconfig and "\n" in kubeconfig.strip() or (kubeconfig or "").lstrip().startswith("{"):
-        return _parsed(kubeconfig or "", "the provider's kubeconfig"), str(Path.cwd())
+    if kubeconfig and ("\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{")):
+        return _parsed(kubeconfig, "the provider's kubeconfig"), str(Path.cwd())
     source = kubeconfig or environment.get("KUBECONFIG") or "~/.kube/config"
     # KUBECONFIG may list several files; the first that exists is used.
     candidates = [Path(part).expanduser() for part in source.split(os.pathsep) if part]
@@ -126,4 +128,4 @@ def default_namespace(kubeconfig: Mapping[str, Any], settings: ProviderSettings)
 
 
 def _named(kubeconfig: Mapping[str, Any], key: str, inner: str) -> dict[str, dict[str, Any]]:
-    return {entry["name"]: entry.get(inner) or {} for entry in kubeconfig.get(key) or []}
+    return {entry["name"]: dict(section(entry, inner)) for entry in items(kubeconfig, key)}

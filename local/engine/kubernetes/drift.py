@@ -11,8 +11,8 @@ _MISSING: Any = object()
 def live_inputs(inputs: Mapping[str, Any], expected: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
     """`inputs` with the live values where the cluster differs.
 
-    `expected` is what the API server makes of `inputs` (a dry run): where the live object equals that, the input stays as
-    it was written, so that "1000m" turned into "1" is no change.
+    `expected` is what the API server makes of `inputs` (a dry run): where the live object equals that, the input stays
+    as it was written, so that "1000m" turned into "1" is no change.
     """
     result = _merge(dict(inputs), expected, live)
     return cast(dict[str, Any], result)
@@ -31,9 +31,7 @@ def _merge(written: Any, expected: Any, live: Any) -> Any:
                 result[key] = _merge(value, wanted, actual)
         return result
     if isinstance(written, list) and isinstance(expected, list) and isinstance(live, list):
-        lengths = {len(cast(list[Any], part)) for part in (written, expected, live)}
-        if len(lengths) == 1:
-            triples = zip(cast(list[Any], written), cast(list[Any], expected), cast(list[Any], live), strict=True)
-            return [_merge(*triple) for triple in triples]
-        return cast(list[Any], written) if expected == live else cast(list[Any], live)
-    return written if expected == live else live
+        lists = cast(list[Any], written), cast(list[Any], expected), cast(list[Any], live)
+        if len({len(part) for part in lists}) == 1:
+            return [_merge(*triple) for triple in zip(*lists, strict=True)]
+    return cast(Any, written if expected == live else live)

@@ -36,7 +36,7 @@ class EngineMessages:
     def warning(self, urn: str, text: str) -> None:
         self._log(urn, text, engine_pb2.WARNING, ephemeral=False)
 
-    def _log(self, urn: str, text: str, severity: int, *, ephemeral: bool) -> None:
+    def _log(self, urn: str, text: str, severity: engine_pb2.LogSeverity.ValueType, *, ephemeral: bool) -> None:
         request = engine_pb2.LogRequest(severity=severity, message=text, urn=urn, ephemeral=ephemeral)
         try:
             self._engine.Log(request, timeout=5)

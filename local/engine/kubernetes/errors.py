@@ -46,7 +46,9 @@ class ApiError(Exception):
 
     @property
     def is_immutable_field(self) -> bool:
-        return self.status == 422 and bool(re.search(r"immutable|may not change once set|forbidden: updates", self.message))
+        return self.status == 422 and bool(
+            re.search(r"immutable|may not change once set|forbidden: updates", self.message)
+        )
 
 
 def parse(status: int, body: bytes) -> ApiError:
@@ -60,7 +62,10 @@ def parse(status: int, body: bytes) -> ApiError:
         return ApiError(status, "Unknown", f"the API server answered with HTTP {status}: {text}", {})
     answer = cast(dict[str, Any], content)
     return ApiError(
-        status, str(answer.get("reason") or ""), str(answer.get("message") or f"HTTP {status}"), answer.get("details") or {}
+        status,
+        str(answer.get("reason") or ""),
+        str(answer.get("message") or f"HTTP {status}"),
+        answer.get("details") or {},
     )
 
 
@@ -79,5 +84,5 @@ def explain_conflict(error: ApiError) -> str:
     owners = "; ".join(f'{", ".join(paths)} (owned by "{owner}")' for owner, paths in fields.items())
     return (
         f"Another field manager owns what this resource wants to set: {owners}. Leave these fields out (or list them in "
-        "ignore_changes), or take them over with the annotation pulumi.com/patchForce: \"true\"."
+        'ignore_changes), or take them over with the annotation pulumi.com/patchForce: "true".'
     )

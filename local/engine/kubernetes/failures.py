@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2, status_pb2
 from local.engine.kubernetes.awaiting import NotGoneError
 from local.engine.kubernetes.connection import ConfigurationError
 from local.engine.kubernetes.errors import ApiError, ClusterUnreachableError, NoSuchKindError
-from local.engine.kubernetes.identity import UnsupportedError
+from local.engine.kubernetes.identity import UnsupportedError, name_of
 from local.engine.kubernetes.operations import OperationError
 from local.engine.kubernetes.values import ValueRefusedError
 from local.engine.kubernetes.waits.custom import WaitForError
@@ -62,8 +62,7 @@ def abort_not_ready(
 
 def describe_api_error(error: Exception, inputs: Mapping[str, Any]) -> str:
     """The message with the object's kind and name in front, unless it names it already."""
-    metadata = inputs.get("metadata")
-    name = str(metadata.get("name") or "") if isinstance(metadata, Mapping) else ""
+    name = name_of(inputs)
     text = str(error)
     if not isinstance(error, ApiError) or (name and f'"{name}"' in text):
         return text

@@ -11,13 +11,13 @@ from local.engine.kubernetes.identity import UnsupportedError
 from local.engine.kubernetes.operations import OperationError
 
 
-def invoke(token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def invoke(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Raises UnsupportedError for what needs Helm or Kustomize."""
-    if token == "kubernetes:yaml:decode":
+    if name == "kubernetes:yaml:decode":
         return {"result": decode_yaml(str(arguments.get("text") or ""), str(arguments.get("defaultNamespace") or ""))}
     what = {"kubernetes:helm:template": "Helm charts", "kubernetes:kustomize:directory": "Kustomize directories"}
     raise UnsupportedError(
-        f"{what.get(token, token)} need Pulumi's official Kubernetes provider, and the stand-in of Manta is in use."
+        f"{what.get(name, name)} need Pulumi's official Kubernetes provider, and the stand-in of Manta is in use."
     )
 
 
@@ -36,7 +36,9 @@ def decode_yaml(text: str, default_namespace: str) -> list[dict[str, Any]]:
         if not isinstance(document, dict) or not {"apiVersion", "kind"} <= set(cast(dict[str, Any], document)):
             raise OperationError("A document in the YAML is no Kubernetes object: it has no apiVersion and kind.")
         item = cast(dict[str, Any], document)
-        objects += cast(list[dict[str, Any]], item["items"]) if item["kind"].endswith("List") and "items" in item else [item]
+        objects += (
+            cast(list[dict[str, Any]], item["items"]) if item["kind"].endswith("List") and "items" in item else [item]
+        )
     for item in objects:
         item.pop("status", None)
         if default_namespace:

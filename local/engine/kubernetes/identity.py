@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local.engine.kubernetes.objects import section
+
 FIELD_MANAGER_KEY = "__fieldManager"
 INITIAL_API_VERSION_KEY = "__initialApiVersion"
 AUTONAMED = "pulumi.com/autonamed"
@@ -102,13 +104,11 @@ def namespace_of(value: Mapping[str, Any]) -> str:
 
 
 def metadata_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = value.get("metadata")
-    return metadata if isinstance(metadata, Mapping) else {}
+    return section(value, "metadata")
 
 
 def annotations_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    annotations = metadata_of(value).get("annotations")
-    return annotations if isinstance(annotations, Mapping) else {}
+    return section(value, "metadata", "annotations")
 
 
 def format_id(namespace: str, name: str) -> str:

@@ -60,16 +60,16 @@ def create(session: Session, target: Target, timeout_s: float) -> tuple[Mapping[
     existing = session.client.get(resource, namespace_of(body), name_of(body))
     if target.type.is_patch:
         if existing is None:
-            raise OperationError(f"{describe(body)} does not exist, and a Patch resource changes existing objects only.")
+            raise OperationError(
+                f"{describe(body)} does not exist, and a Patch resource only changes existing objects."
+            )
     elif existing is not None and not session.settings.upsert_existing:
         _refuse_unless_interrupted(session, target, existing, manager)
     live = _apply(session, resource, body, manager, urn=target.urn)
     return _wait(session, resource, target, live, timeout_s), manager
 
 
-def _refuse_unless_interrupted(
-    session: Session, target: Target, existing: Mapping[str, Any], manager: str
-) -> None:
+def _refuse_unless_interrupted(session: Session, target: Target, existing: Mapping[str, Any], manager: str) -> None:
     """An object that this very resource applied before is what an interrupted update left; any other is not ours.
 
     A resource that is in the state already is being replaced: its object must not be taken for the new one, or the
@@ -194,5 +194,3 @@ def _propagation(inputs: Mapping[str, Any]) -> str:
     if asked not in PROPAGATIONS:
         raise OperationError(f"{DELETION_PROPAGATION} is {asked!r}; it can be {', '.join(PROPAGATIONS)}.")
     return PROPAGATIONS[asked]
-
-

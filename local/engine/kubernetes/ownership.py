@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from local.engine.kubernetes.objects import items, section
 from local.engine.kubernetes.values import Path
 
 
@@ -14,7 +15,7 @@ def has_applied(live: Mapping[str, Any], manager: str) -> bool:
     """Whether `manager` has ever applied to the object and still owns fields of it."""
     return any(
         entry.get("manager") == manager and entry.get("operation") == "Apply"
-        for entry in live["metadata"].get("managedFields") or []
+        for entry in items(live, "metadata", "managedFields")
     )
 
 
@@ -22,10 +23,10 @@ def foreign_owners(live: Mapping[str, Any], path: Path, manager: str) -> list[st
     """The managers other than `manager` that own the field at `path` or something in it."""
     return [
         str(entry.get("manager"))
-        for entry in live["metadata"].get("managedFields") or []
+        for entry in items(live, "metadata", "managedFields")
         if entry.get("manager") != manager
-        and not entry.get("subresource") == "status"
-        and _owns(cast(Mapping[str, Any], entry.get("fieldsV1") or {}), live, path)
+        and entry.get("subresource") != "status"
+        and _owns(section(entry, "fieldsV1"), live, path)
     ]
 
 

@@ -1,7 +1,7 @@
 """What a create or update would give, asked of the API server by a dry run, so that its own errors show in a preview.
 
-An object with values that are not known yet cannot be sent; one whose namespace or kind the same preview brings cannot be
-looked at yet. Those are shown as declared.
+An object with values that are not known yet cannot be sent; one whose namespace or kind the same preview brings cannot
+be looked at yet. Those are shown as declared.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ def preview_create(session: Session, target: Target) -> dict[str, Any]:
     elif existing is not None and session.is_known(target.urn):
         # A replacement: the old object is still there under the same name.
         body = _renamed(body)
-    elif (
-        existing is not None
-        and not session.settings.upsert_existing
-        and not ownership.has_applied(existing, manager)
-    ):
+    elif existing is not None and not session.settings.upsert_existing and not ownership.has_applied(existing, manager):
         raise OperationError(
             f"{describe(existing)} already exists, and creating it would overwrite it: import it with `pulumi import`, "
             "choose another name, or add an alias if the resource was renamed in the program."
@@ -99,8 +95,8 @@ def _dry_run(
             if not session.will_have_namespace(error.missing_namespace):
                 session.messages.warning(
                     target.urn,
-                    f'The namespace "{error.missing_namespace}" does not exist yet, so this preview could not check the '
-                    "object.",
+                    f'The namespace "{error.missing_namespace}" does not exist yet, so this preview could not check '
+                    "the object.",
                 )
             return None
         raise

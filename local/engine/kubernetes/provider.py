@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2
@@ -16,6 +16,7 @@ from local.engine.kubernetes.awaiting import NotReadyError
 from local.engine.kubernetes.connection import parse_settings
 from local.engine.kubernetes.diff import difference
 from local.engine.kubernetes.engine import EngineMessages
+from local.engine.kubernetes.errors import NoSuchKindError
 from local.engine.kubernetes.failures import EXPECTED, abort, abort_not_ready, describe_api_error
 from local.engine.kubernetes.identity import (
     FIELD_MANAGER_KEY,
@@ -101,7 +102,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
             acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
         )
 
-    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         try:
             news, olds = decode(request.news), decode(request.olds)
             declared = parse_type(request.type)
@@ -112,7 +113,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
                 urn_name(request.urn),
                 request.randomSeed,
                 request.autonaming.proposed_name if request.HasField("autonaming") else "",
-                _NAMING_MODES[request.autonaming.mode] if request.HasField("autonaming") else "propose",
+                _NAMING_MODES[int(request.autonaming.mode)] if request.HasField("autonaming") else "propose",
             )
             checked = inputs.pruned(news.value)
             checked.setdefault("apiVersion", declared.gvk.api_version)
@@ -162,15 +163,16 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         with _told(context, news.value, news.secrets):
             target = Target(request.urn, object_type(request.type, news.value), news.value)
             if request.preview:
-                state = preview.preview_create(self.session, target)
-                return provider_pb2.CreateResponse(properties=self._encoded(state, target, news.secrets, ""))
+                previewed = preview.preview_create(self.session, target)
+                return provider_pb2.CreateResponse(properties=self._encoded(previewed, target, news.secrets, ""))
             manager = operations.manager_of(target, {})
             try:
                 live, manager = operations.create(self.session, target, request.timeout)
             except NotReadyError as error:
                 self._abort_not_ready(context, error, target, news, manager, request.properties)
-        identifier = format_id(namespace_of(live), name_of(live))
-        return provider_pb2.CreateResponse(id=identifier, properties=self._encoded(live, target, news.secrets, manager))
+            identifier = format_id(namespace_of(live), name_of(live))
+            state = self._encoded(live, target, news.secrets, manager)
+            return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         news, olds = decode(request.news), decode(request.olds)
@@ -179,13 +181,13 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
             ignored = tuple(path for item in request.ignoreChanges if (path := parse_path(item)))
             manager = operations.manager_of(target, olds.value)
             if request.preview:
-                state = preview.preview_update(self.session, target, olds.value, ignored)
-                return provider_pb2.UpdateResponse(properties=self._encoded(state, target, news.secrets, manager))
+                previewed = preview.preview_update(self.session, target, olds.value, ignored)
+                return provider_pb2.UpdateResponse(properties=self._encoded(previewed, target, news.secrets, manager))
             try:
                 live, manager = operations.update(self.session, target, olds.value, ignored, request.timeout)
             except NotReadyError as error:
                 self._abort_not_ready(context, error, target, news, manager, request.news)
-        return provider_pb2.UpdateResponse(properties=self._encoded(live, target, news.secrets, manager))
+            return provider_pb2.UpdateResponse(properties=self._encoded(live, target, news.secrets, manager))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         state, old = decode(request.properties), decode(request.old_inputs)
@@ -202,7 +204,13 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         with _told(context, old.value, secrets):
             kind = object_type(request.type, state.value or old.value)
             namespace, name = parse_id(request.id)
-            live = reading.read(self.session, kind.gvk, namespace, name)
+            try:
+                live = reading.read(self.session, kind.gvk, namespace, name)
+            except NoSuchKindError:
+                if not state.value:
+                    raise
+                # The definition went, and all its objects with it.
+                live = None
             if live is None:
                 return provider_pb2.ReadResponse()
             is_ours = bool(old.value and state.value)
@@ -223,7 +231,10 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         arguments = decode(request.args)
         with _told(context, {}, frozenset()):
             result = functions.invoke(request.tok, arguments.value)
-        return provider_pb2.InvokeResponse(**{"return": encode(result, {("result",)} if arguments.secrets else ())})
+        response = provider_pb2.InvokeResponse()
+        # `return` is a keyword, so the field has no attribute of that name.
+        getattr(response, "return").CopyFrom(encode(result, {("result",)} if arguments.secrets else ()))
+        return response
 
     def Construct(self, request: Any, context: Any) -> Any:  # noqa: N802
         with _told(context, {}, frozenset()):
@@ -244,7 +255,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         news: Decoded,
         manager: str,
         properties: Any,
-    ) -> None:
+    ) -> NoReturn:
         message = outputs.redacted(str(error), outputs.values_at(news.value, news.secrets))
         state = self._encoded(error.live, target, news.secrets, manager)
         identifier = format_id(namespace_of(error.live), name_of(error.live))
@@ -252,7 +263,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 @contextmanager
-def _told(context: Any, values: Mapping[str, Any], secrets: frozenset[Path]) -> Iterator[None]:
+def _told(context: Any, values: Mapping[str, Any], secrets: frozenset[Path]) -> Generator[None]:
     """Ends the call with a sentence for every failure that is a person's business; others are bugs and stay loud."""
     try:
         yield
@@ -260,4 +271,4 @@ def _told(context: Any, values: Mapping[str, Any], secrets: frozenset[Path]) -> 
         message = describe_api_error(error, values)
         kind = str(values.get("kind") or "")
         marked = inputs.secret_paths(values, kind, secrets)
-        abort(context, cast(Exception, error), outputs.redacted(message, outputs.values_at(values, marked)))
+        abort(context, error, outputs.redacted(message, outputs.values_at(values, marked)))

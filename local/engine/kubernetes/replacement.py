@@ -1,4 +1,4 @@
-"""Which fields the API server never lets change: a change of one means another object (Kubernetes 1.34's validation)."""
+"""Which fields the API server never lets change (Kubernetes 1.34): a change of one means another object."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from local.engine.kubernetes.client import Client, Resource
 from local.engine.kubernetes.connection import ProviderSettings
 from local.engine.kubernetes.engine import Messages
 from local.engine.kubernetes.errors import NoSuchKindError
-from local.engine.kubernetes.identity import GroupVersionKind
+from local.engine.kubernetes.identity import GroupVersionKind, name_of
+from local.engine.kubernetes.objects import section
 from local.engine.kubernetes.transport import KubeconfigTransport
 
 # Long enough for an operator that has just started to register its kinds.
@@ -76,12 +77,11 @@ class Session:
         """Remember what will exist once this preview has become an update."""
         with self._lock:
             if (gvk.group, gvk.kind) == ("", "Namespace"):
-                self._previewed_namespaces.add(str((inputs.get("metadata") or {}).get("name")))
+                self._previewed_namespaces.add(name_of(inputs))
             elif (gvk.group, gvk.kind) == ("apiextensions.k8s.io", "CustomResourceDefinition"):
-                spec = inputs.get("spec")
-                if isinstance(spec, Mapping) and isinstance(spec.get("names"), Mapping):
-                    key = (str(spec.get("group")), str(spec["names"].get("kind")))
-                    self._previewed_kinds[key] = spec.get("scope") == "Namespaced"
+                spec = section(inputs, "spec")
+                key = (str(spec.get("group")), str(section(spec, "names").get("kind")))
+                self._previewed_kinds[key] = spec.get("scope") == "Namespaced"
 
     def will_have_namespace(self, name: str) -> bool:
         with self._lock:

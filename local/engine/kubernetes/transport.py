@@ -28,7 +28,9 @@ class KubeconfigTransport:
             )
             loader.load_and_set(configuration)
         except (ConfigException, OSError) as error:
-            raise ConfigurationError(f'The kubeconfig\'s context "{context["name"]}" cannot be used: {error}.') from None
+            raise ConfigurationError(
+                f'The kubeconfig\'s context "{context["name"]}" cannot be used: {error}.'
+            ) from None
         configuration.connection_pool_maxsize = POOL_SIZE
         self._configuration = configuration
         self.server = str(configuration.host).rstrip("/")
@@ -37,4 +39,5 @@ class KubeconfigTransport:
     def headers(self) -> dict[str, str]:
         """Asked for anew each time: tokens of exec plugins expire."""
         setting = self._configuration.auth_settings().get("BearerToken")
-        return {"Authorization": setting["value"]} if setting and setting.get("value") else {}
+        value = setting["value"] if setting else None
+        return {"Authorization": value} if value else {}

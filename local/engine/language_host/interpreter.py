@@ -1,4 +1,4 @@
-"""Which Python runs a program: the runtime options of its Pulumi.yaml, read as the official language host reads them."""
+"""Which Python runs a program: the runtime options of its Pulumi.yaml, read as the official language host does."""
 
 from __future__ import annotations
 

@@ -47,11 +47,11 @@ class Child:
                 chunks.put((name, data))
             chunks.put(None)
 
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
+        open_streams = 0
         for name, stream in (("stdout", self._process.stdout), ("stderr", self._process.stderr)):
-            threading.Thread(target=pump, args=(name, stream), daemon=True).start()
-        open_streams = 2
+            if stream is not None:
+                threading.Thread(target=pump, args=(name, stream), daemon=True).start()
+                open_streams += 1
         while open_streams:
             chunk = chunks.get()
             if chunk is None:

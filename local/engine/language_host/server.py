@@ -104,7 +104,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         context.add_callback(child.stop)
         try:
             for stream, data in child.output():
-                yield language_pb2.RunPluginResponse(**{stream: data})
+                yield (
+                    language_pb2.RunPluginResponse(stdout=data)
+                    if stream == "stdout"
+                    else language_pb2.RunPluginResponse(stderr=data)
+                )
             yield language_pb2.RunPluginResponse(exitcode=child.wait())
         finally:
             self._children.forget(child)

@@ -12,7 +12,8 @@ import jsonpath
 from jsonpath import JSONPath
 from jsonpath.exceptions import JSONPathError
 
-from local.engine.kubernetes.waits.status import Object, Ready, Status, Waiting, condition, settled
+from local.engine.kubernetes.objects import Object
+from local.engine.kubernetes.waits.status import Ready, Status, Waiting, condition, settled
 
 WAIT_FOR = "pulumi.com/waitFor"
 
@@ -92,9 +93,7 @@ def _parse_one(text: str) -> Check:
         if match:
             path, value = (match[1], match[2]) if match[1] is not None else (match[3], match[4])
             return PathCheck(path, _compile(path), _unquoted(value) if value is not None else None)
-    raise WaitForError(
-        f'{WAIT_FOR}: "{text}" is neither condition=Type[=Status] nor jsonpath={{.path}}[=value]'
-    )
+    raise WaitForError(f'{WAIT_FOR}: "{text}" is neither condition=Type[=Status] nor jsonpath={{.path}}[=value]')
 
 
 def _compile(path: str) -> JSONPath:

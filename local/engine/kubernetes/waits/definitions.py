@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from local.engine.kubernetes.waits.status import Failed, Object, Ready, Status, Waiting, condition, is_true
+from local.engine.kubernetes.objects import Object
+from local.engine.kubernetes.waits.status import Failed, Ready, Status, Waiting, condition, is_true
 
 
 def crd_status(obj: Object) -> Status:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from local.engine.kubernetes.objects import Object, section
 from local.engine.kubernetes.waits.pods import problems
 from local.engine.kubernetes.waits.status import (
     PODS,
     Failed,
-    Object,
     Query,
     Ready,
     Status,
@@ -32,7 +32,7 @@ def job_status(obj: Object, pods: Sequence[Object]) -> Status:
     if obj["spec"].get("suspend"):
         # Whoever resumes it is not this update: waiting would hold the stack for nothing.
         return Ready()
-    status = obj.get("status") or {}
+    status = section(obj, "status")
     counts = f"{status.get('succeeded', 0)} of {obj['spec'].get('completions', 1)} completed"
     if status.get("failed"):
         counts += f", {status['failed']} pods failed"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from local.engine.kubernetes.identity import GroupVersionKind
-from local.engine.kubernetes.waits.status import Object, Query, Ready, Status, Waiting
+from local.engine.kubernetes.objects import Object, items, section
+from local.engine.kubernetes.waits.status import Query, Ready, Status, Waiting
 
 ENDPOINT_SLICES = GroupVersionKind("discovery.k8s.io", "v1", "EndpointSlice")
 
@@ -24,9 +25,9 @@ def service_status(obj: Object, slices: Sequence[Object]) -> Status:
         # A headless Service exists before its pods do; without a selector someone else keeps the endpoints.
         return Ready()
     for entry in slices:
-        for endpoint in entry.get("endpoints") or []:
+        for endpoint in items(entry, "endpoints"):
             # `ready` is absent when the pod's state is unknown, which counts as ready.
-            if (endpoint.get("conditions") or {}).get("ready", True):
+            if section(endpoint, "conditions").get("ready", True):
                 return Ready()
     selector = ",".join(f"{k}={v}" for k, v in spec["selector"].items())
     return Waiting(f"no ready pod matches its selector {selector}")
@@ -39,4 +40,4 @@ def ingress_status(obj: Object) -> Status:
 
 
 def _addresses(obj: Object) -> bool:
-    return bool(((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress"))
+    return bool(section(obj, "status", "loadBalancer").get("ingress"))

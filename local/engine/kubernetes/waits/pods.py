@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from local.engine.kubernetes.waits.status import Failed, Object, Ready, Status, Waiting, condition, is_true
+from local.engine.kubernetes.objects import Object, items, section
+from local.engine.kubernetes.waits.status import Failed, Ready, Status, Waiting, condition, is_true
 
 # What kubelet calls a container that waits for something it will not get by itself.
 HOPELESS_REASONS = {
@@ -23,7 +24,7 @@ MAX_PROBLEMS = 3
 
 def pod_status(pod: Object) -> Status:
     name = pod["metadata"]["name"]
-    phase = (pod.get("status") or {}).get("phase")
+    phase = section(pod, "status").get("phase")
     if phase == "Succeeded" or is_true(pod, "Ready"):
         return Ready()
     if phase == "Failed":
@@ -44,20 +45,20 @@ def problems(pods: Sequence[Object]) -> list[str]:
 
 def _problems_of(pod: Object) -> Iterator[str]:
     name = pod["metadata"]["name"]
-    status = pod.get("status") or {}
+    status = section(pod, "status")
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("status") == "False":
         yield f"pod {name} cannot be scheduled: {scheduled.get('message') or scheduled.get('reason')}"
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        state = container.get("state") or {}
-        waiting = state.get("waiting") or {}
-        ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    for container in (*items(status, "initContainerStatuses"), *items(status, "containerStatuses")):
+        waiting = section(container, "state", "waiting")
+        terminated = section(container, "state", "terminated")
+        ended = terminated or section(container, "lastState", "terminated")
         where = f"container {container.get('name')} of pod {name}"
         if waiting.get("reason") in HOPELESS_REASONS:
             message = waiting.get("message") or ""
             last = f" (last exit code {ended['exitCode']}{_because(ended)})" if ended.get("exitCode") else ""
             yield f"{where}: {waiting['reason']}{': ' + message if message else ''}{last}"
-        elif state.get("terminated") and ended.get("exitCode"):
+        elif terminated.get("exitCode"):
             yield f"{where} exited with code {ended['exitCode']}{_because(ended)}"
     if status.get("phase") == "Failed":
         yield f"pod {name} failed: {_failure(pod)}"
@@ -69,11 +70,11 @@ def _because(ended: Object) -> str:
 
 
 def _failure(pod: Object) -> str:
-    status = pod.get("status") or {}
+    status = section(pod, "status")
     if status.get("message") or status.get("reason"):
         return str(status.get("message") or status.get("reason"))
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        ended = (container.get("state") or {}).get("terminated") or {}
+    for container in (*items(status, "initContainerStatuses"), *items(status, "containerStatuses")):
+        ended = section(container, "state", "terminated")
         if ended.get("exitCode"):
             return f"container {container.get('name')} exited with code {ended['exitCode']}{_because(ended)}"
     return "no reason given"

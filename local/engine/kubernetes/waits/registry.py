@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.engine.kubernetes.identity import GroupVersionKind, annotations_of
+from local.engine.kubernetes.objects import Object
 from local.engine.kubernetes.waits import custom, definitions, jobs, network, pods, storage, workloads
-from local.engine.kubernetes.waits.status import Object, Query, Status
+from local.engine.kubernetes.waits.status import Query, Status
 
 DEFAULT_TIMEOUT_S = 600.0
 SKIP_AWAIT = "pulumi.com/skipAwait"

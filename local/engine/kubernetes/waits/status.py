@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from local.engine.kubernetes.identity import GroupVersionKind
-
-Object = Mapping[str, Any]
+from local.engine.kubernetes.objects import Object, items, section
 
 
 @dataclass(frozen=True)
@@ -48,12 +46,12 @@ PODS = GroupVersionKind("", "v1", "Pod")
 def settled(obj: Object) -> bool:
     """Whether the controller has seen the newest spec; before that its status speaks of an older one."""
     generation = obj["metadata"].get("generation")
-    observed = (obj.get("status") or {}).get("observedGeneration")
+    observed = section(obj, "status").get("observedGeneration")
     return generation is None or observed is None or observed >= generation
 
 
-def condition(obj: Object, kind: str) -> Mapping[str, Any] | None:
-    for entry in (obj.get("status") or {}).get("conditions") or []:
+def condition(obj: Object, kind: str) -> Object | None:
+    for entry in items(obj, "status", "conditions"):
         if entry.get("type") == kind:
             return entry
     return None
@@ -64,11 +62,11 @@ def is_true(obj: Object, kind: str) -> bool:
     return found is not None and found.get("status") == "True"
 
 
-def selector_text(selector: Mapping[str, Any]) -> str:
+def selector_text(selector: Object) -> str:
     """A LabelSelector in the form that queries take."""
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for expression in selector.get("matchExpressions") or []:
-        key, values = expression["key"], ",".join(expression.get("values") or [])
+    parts = [f"{key}={value}" for key, value in section(selector, "matchLabels").items()]
+    for expression in items(selector, "matchExpressions"):
+        key, values = expression["key"], ",".join(expression.get("values", ()))
         parts.append(
             {
                 "In": f"{key} in ({values})",

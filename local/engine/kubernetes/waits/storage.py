@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from local.engine.kubernetes.identity import GroupVersionKind
-from local.engine.kubernetes.waits.status import Failed, Object, Query, Ready, Status, Waiting
+from local.engine.kubernetes.objects import Object, section
+from local.engine.kubernetes.waits.status import Failed, Query, Ready, Status, Waiting
 
 STORAGE_CLASSES = GroupVersionKind("storage.k8s.io", "v1", "StorageClass")
 
@@ -16,7 +17,7 @@ def class_of(obj: Object) -> tuple[Query, ...]:
 
 
 def claim_status(obj: Object, classes: Sequence[Object]) -> Status:
-    phase = (obj.get("status") or {}).get("phase")
+    phase = section(obj, "status").get("phase")
     if phase == "Bound":
         return Ready()
     if phase == "Lost":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from local.engine.kubernetes.objects import Object, section
 from local.engine.kubernetes.waits.pods import problems
 from local.engine.kubernetes.waits.status import (
     PODS,
     Failed,
-    Object,
     Query,
     Ready,
     Status,
@@ -26,7 +26,7 @@ def pods_of(obj: Object) -> tuple[Query, ...]:
 
 
 def deployment_status(obj: Object, pods: Sequence[Object]) -> Status:
-    if not settled(obj) or "observedGeneration" not in (obj.get("status") or {}):
+    if not settled(obj) or "observedGeneration" not in section(obj, "status"):
         return Waiting("the Deployment controller has not seen it yet")
     status, wanted = obj["status"], obj["spec"].get("replicas", 1)
     failure = condition(obj, "ReplicaFailure")
@@ -49,16 +49,16 @@ def deployment_status(obj: Object, pods: Sequence[Object]) -> Status:
 
 
 def statefulset_status(obj: Object, pods: Sequence[Object]) -> Status:
-    if not settled(obj) or "observedGeneration" not in (obj.get("status") or {}):
+    if not settled(obj) or "observedGeneration" not in section(obj, "status"):
         return Waiting("the StatefulSet controller has not seen it yet")
     status, wanted = obj["status"], obj["spec"].get("replicas", 1)
-    strategy = obj["spec"].get("updateStrategy") or {}
+    strategy = section(obj, "spec", "updateStrategy")
     ready = status.get("readyReplicas", 0)
     if ready < wanted:
         return Waiting(with_problems(f"{ready} of {wanted} pods ready", problems(pods)))
     if strategy.get("type", "RollingUpdate") == "OnDelete":
         return Ready()
-    kept = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+    kept = section(strategy, "rollingUpdate").get("partition") or 0
     updated = status.get("updatedReplicas", 0)
     new = max(wanted - kept, 0)
     # Once no pod is old, the controller makes the update revision the current one and stops counting updated pods.
@@ -68,11 +68,11 @@ def statefulset_status(obj: Object, pods: Sequence[Object]) -> Status:
 
 
 def daemonset_status(obj: Object, pods: Sequence[Object]) -> Status:
-    if not settled(obj) or "observedGeneration" not in (obj.get("status") or {}):
+    if not settled(obj) or "observedGeneration" not in section(obj, "status"):
         return Waiting("the DaemonSet controller has not seen it yet")
     status = obj["status"]
     wanted = status.get("desiredNumberScheduled", 0)
-    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
+    on_delete = section(obj, "spec", "updateStrategy").get("type") == "OnDelete"
     updated = wanted if on_delete else status.get("updatedNumberScheduled", 0)
     available = status.get("numberAvailable", 0)
     if updated < wanted:
