@@ -1,0 +1,111 @@
+"""Build what the cluster does not hold yet; images that it holds are known by a record beside the cluster's state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import locks
+from local.errors import MantaError
+from local.image import base, dockerfile, oci, scratch
+from local.progress import Reporter, Stage
+from local.settings import LocalSettings
+from local.toolchain.build import Toolchain
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+_RECORD = "images.json"
+_RECIPE = "1"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by the name that people read (`localhost/manta/ray`), the key of what goes into it, and its maker."""
+
+    name: str
+    key: str
+    make: Callable[[Path, Stage], oci.Layout]
+
+    @property
+    def tag(self) -> str:
+        return f"{self.name}:{self.key}"
+
+    @property
+    def short_name(self) -> str:
+        return self.name.rsplit("/", 1)[-1]
+
+
+def programs(toolchain: Toolchain) -> tuple[Image, ...]:
+    """The images of single programs, first the one that every pod of the cluster needs."""
+    servers = {"ray-operator": toolchain.ray_operator, "versitygw": toolchain.versitygw}
+    return (
+        # The name and tag that containerd's configuration gives its sandboxes.
+        Image("localhost/manta/pause", "1", lambda folder, _: scratch.build(folder, toolchain.pause)),
+        *(_program(name, path) for name, path in servers.items()),
+    )
+
+
+def ray(settings: LocalSettings) -> Image:
+    """The image of all payloads; needs no toolchain, so that it can be made while that compiles."""
+    parts = (_RECIPE.encode(), base.key().encode(), *(path.read_bytes() for path in dockerfile.inputs()))
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+    return Image("localhost/manta/ray", key, lambda folder, stage: _build_ray(settings, folder, stage))
+
+
+def ensure(settings: LocalSettings, image: Image, progress: Reporter) -> oci.Layout | None:
+    """Build `image` unless the record says that the cluster holds it (then None); an interrupted build starts anew."""
+    if image.tag in read_record(settings):
+        return None
+    folder = settings.cache_dir / "image" / f"{image.short_name}-{image.key}"
+    with progress.stage(f"image {image.short_name}") as stage:
+        with locks.exclusive(folder.with_suffix(".lock"), lambda who: stage.note(f"waiting for {who}")):
+            if (folder / "whole").exists():
+                stage.result("already built")
+                return oci.Layout(folder)
+            try:
+                layout = _whole(folder, lambda into: image.make(into, stage))
+            except OSError as error:
+                raise MantaError(
+                    f"the image {image.short_name} could not be stored in {folder.parent} ({error}): free some space "
+                    "or choose another folder with MANTA_CACHE_DIR"
+                ) from error
+        stage.result(f"{layout.size() / 2**30:.1f} GiB")
+        return layout
+
+
+def read_record(settings: LocalSettings) -> dict[str, str]:
+    """Tag -> digest of the images that the cluster was given; empty after the cluster's state was deleted."""
+    try:
+        return json.loads((settings.state_dir / _RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def write_record(settings: LocalSettings, digests: dict[str, str]) -> None:
+    scratch_file = settings.state_dir / f"{_RECORD}.new"
+    scratch_file.write_text(json.dumps(digests, indent=1))
+    scratch_file.replace(settings.state_dir / _RECORD)
+
+
+def _program(name: str, path: Path) -> Image:
+    # The toolchain's folder is named by a digest of all that went into the program.
+    key = hashlib.sha256(f"{_RECIPE}\0{path}".encode()).hexdigest()[:12]
+    return Image(f"localhost/manta/{name}", key, lambda folder, _: scratch.build(folder, path))
+
+
+def _build_ray(settings: LocalSettings, folder: Path, stage: Stage) -> oci.Layout:
+    foundation = settings.cache_dir / "image" / f"base-{base.key()}"
+    if not (foundation / "whole").exists():
+        _whole(foundation, lambda into: base.build(into, stage))
+    return dockerfile.build(settings, oci.Layout(foundation), folder, stage)
+
+
+def _whole(folder: Path, make: Callable[[Path], oci.Layout]) -> oci.Layout:
+    """What `make` leaves in a folder is used only when it was finished: the mark comes last."""
+    shutil.rmtree(folder, ignore_errors=True)
+    layout = make(folder)
+    (folder / "whole").touch()
+    return layout
