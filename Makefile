@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down status env clean test test-fast lint bench help
+.PHONY: up down status token env clean test test-fast lint bench help
 
 RUN  ?=
 ARGS ?=
@@ -13,6 +13,9 @@ down: ## Stop the local cluster; its state stays
 
 status: ## Show what runs, where, and how to log in
 	@./local/bootstrap status
+
+token: ## Print the token that the Ray dashboard asks for
+	@./local/bootstrap token
 
 env: ## Print the shell exports for calling pulumi and kubectl by hand: eval "$(make -s env)"
 	@./local/bootstrap env

@@ -64,11 +64,19 @@ def ensure(settings: LocalSettings, progress: Reporter, *, official_pulumi: Path
     return Toolchain(bin_dir, ensure_module(modules.pulumi(), go, settings, progress) / "bin" / "pulumi")
 
 
+def built(settings: LocalSettings, go: golang.Go, official_pulumi: Path | None = None) -> Toolchain | None:
+    """The toolchain if the cache holds all of it; builds nothing."""
+    cluster, engine = (_entry(module, go, settings) for module in (modules.cluster(), modules.pulumi()))
+    if not cache.is_whole(cluster) or (official_pulumi is None and not cache.is_whole(engine)):
+        return None
+    return Toolchain(cluster / "bin", official_pulumi or engine / "bin" / "pulumi")
+
+
 def ensure_module(module: modules.Module, go: golang.Go, settings: LocalSettings, progress: Reporter) -> Path:
     """The cache entry (folder with `bin/` and perhaps `share/`) of `module`, built if it is missing or damaged."""
     root = settings.toolchain_dir
     with progress.stage(f"toolchain: {module.name}") as stage:
-        entry = root / f"{module.name}-{modules.key(module, go.version(module.directory))}"
+        entry = _entry(module, go, settings)
         if cache.is_whole(entry):
             stage.result("already built")
             return entry
@@ -88,6 +96,10 @@ def ensure_module(module: modules.Module, go: golang.Go, settings: LocalSettings
                 f"the toolchain cache in {root} cannot be written ({error}): see MANTA_CACHE_DIR"
             ) from error
     return entry
+
+
+def _entry(module: modules.Module, go: golang.Go, settings: LocalSettings) -> Path:
+    return settings.toolchain_dir / f"{module.name}-{modules.key(module, go.version(module.directory))}"
 
 
 def _build(module: modules.Module, go: golang.Go, entry: Path, stage: Stage) -> None:

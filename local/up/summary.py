@@ -12,6 +12,9 @@ from rich.table import Table
 from local.settings import Ports
 from local.up.digit import Answer, Digit, curl
 
+# Printed instead of the token itself: what is shown ends up in CI logs and in other people's terminals.
+HOW_TO_LOG_IN = "`make token` prints the token"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -25,7 +28,6 @@ class Summary:
     digit: Digit
     answer: Answer | None
     ports: Ports
-    token_command: str
 
     @staticmethod
     def from_result(result: Mapping[str, Any] | None, **rest: Any) -> Summary:
@@ -79,6 +81,6 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
         )
     ports = summary.ports
     rows.append(("MLflow", f"http://127.0.0.1:{ports.mlflow} (no login; reachable from this machine alone)"))
-    rows.append(("Ray dashboard", f"http://127.0.0.1:{ports.dashboard} (token: {summary.token_command})"))
+    rows.append(("Ray dashboard", f"http://127.0.0.1:{ports.dashboard} ({HOW_TO_LOG_IN})"))
     rows.append(("S3", f"http://127.0.0.1:{ports.s3} (keys in Secret s3-credentials)"))
     return rows

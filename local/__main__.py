@@ -1,0 +1,114 @@
+"""The commands behind the Makefile's targets."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from local import errors, progress, settings
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def up(
+    environment: Annotated[str, typer.Option(help="The environment to bring up.")] = "local",
+    run: Annotated[str, typer.Option(help="Name of a training run of its own.")] = "",
+    arguments: Annotated[str, typer.Option(help="Parameters of that run, as name=value.")] = "",
+) -> None:
+    """Bring everything up and end with a model that answers."""
+    from local.up import flow, summary
+
+    shown = flow.up(settings.load(), flow.Request(environment, run, arguments), progress.reporter())
+    again = 'make up RUN=faster ARGS="lr=0.01"' if not run else "make status"
+    summary.show(Console(), shown, f"{again}; make down stops it all and keeps its state")
+
+
+@app.command()
+def down() -> None:
+    """Stop the local cluster; its state stays."""
+    from local import cluster
+
+    cluster.down(settings.load(), progress.reporter())
+
+
+@app.command()
+def status() -> None:
+    """What runs, where, and how to log in; the exit status is 1 when something is not well."""
+    from local.up import status as report
+
+    raise SystemExit(0 if report.show(settings.load(), Console()) else errors.EXIT_FAILURE)
+
+
+@app.command()
+def env() -> None:
+    """The shell exports for calling pulumi and kubectl by hand."""
+    from local.up import shell
+
+    for name, value in shell.exports(settings.load()).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def token() -> None:
+    """The Ray dashboard's token."""
+    from local.up import token as secret
+
+    print(secret.read(settings.load().kubeconfig))
+
+
+@app.command()
+def clean() -> None:
+    """Stop the local cluster and delete its state and caches."""
+    from local.up import clean as removal
+
+    removal.clean(settings.load(), progress.reporter())
+
+
+@app.command(name="test")
+def run_tests(fast: Annotated[bool, typer.Option(help="Only what needs no cluster.")] = False) -> None:
+    """All tests, on the real local cluster."""
+    from local import checks
+
+    raise SystemExit(checks.test(settings.load(), progress.reporter(), fast=fast))
+
+
+@app.command()
+def lint() -> None:
+    """ruff and pyright."""
+    from local import checks
+
+    raise SystemExit(checks.lint(settings.load(), progress.reporter()))
+
+
+@app.command()
+def bench() -> None:
+    """Times of the local cloud, and the model server against its peers."""
+    from local import checks
+
+    raise SystemExit(checks.bench(settings.load(), progress.reporter()))
+
+
+def main() -> int:
+    # Output to a pipe that ended (`make up | head`) is no reason for a traceback.
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return errors.EXIT_FAILURE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

@@ -1,0 +1,41 @@
+"""The tests, the linters and the benchmarks, in the environment that they need."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from local.environment import CHECKOUT, VENV, ensure_environment
+from local.progress import Reporter
+from local.settings import LocalSettings
+
+# Tiers in the order of their cost, so that a cheap failure is seen first. The last one uses the real cluster.
+FAST_TIERS = ("tests/unit", "tests/contract", "tests/payloads")
+ALL_TIERS = (*FAST_TIERS, "tests/graph", "tests/cluster")
+
+
+def test(settings: LocalSettings, report: Reporter, *, fast: bool) -> int:
+    """pytest over the tiers; its exit status. Replaces this process, so that Ctrl-C is pytest's."""
+    ensure_environment(settings, report)
+    return _replace([sys.executable, "-m", "pytest", *(FAST_TIERS if fast else ALL_TIERS)])
+
+
+def lint(settings: LocalSettings, report: Reporter) -> int:
+    """ruff's rules and format, then pyright; the first that fails ends it."""
+    ensure_environment(settings, report)
+    ruff, pyright = VENV / "bin" / "ruff", VENV / "bin" / "pyright"
+    script = f"'{ruff}' check . && '{ruff}' format --check . && '{pyright}'"
+    return _replace(["/bin/sh", "-c", script])
+
+
+def bench(settings: LocalSettings, report: Reporter) -> int:
+    """Both benchmarks; each prints its own table."""
+    ensure_environment(settings, report)
+    script = f"'{sys.executable}' -m bench.local && '{sys.executable}' -m bench.serving"
+    return _replace(["/bin/sh", "-c", script])
+
+
+def _replace(command: list[str]) -> int:
+    os.chdir(CHECKOUT)
+    sys.stdout.flush()
+    os.execvp(command[0], command)  # noqa: S606 - the command is fixed and runs in this one's place
