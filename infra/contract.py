@@ -69,12 +69,14 @@ def from_output(value: object, stack: StackName) -> Contract:
 
 async def read(stack: StackName) -> Contract:
     """The contract of the platform under `stack`, from that stack's recorded outputs: no cluster is asked."""
-    reference = pulumi.StackReference(f"organization/{PROJECT}/{stack.platform}")
+    name = f"organization/{PROJECT}/{stack.platform}"
     try:
-        details = await reference.get_output_details(OUTPUT)
+        # The engine ends a program whose StackReference finds no stack, before the program could say what to do.
+        await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": name})
     except Exception:
         raise ContractError(
             f"stack {stack} stands on {stack.platform}, which does not exist: bring it up with "
             f"`pulumi up -s {stack.platform}`"
         ) from None
+    details = await pulumi.StackReference(name).get_output_details(OUTPUT)
     return from_output(details.value, stack)
