@@ -1,8 +1,8 @@
 """Stacks that exist before the engine is asked to change them, and their configuration, which the engine may not touch.
 
 A stack with a passphrase normally has its salt written into its configuration file: a change of the checkout by
-`make up`, and wrong for every other machine. Here the stack is made from a scratch project, so that the salt lies in the
-state, and the engine is given a private copy of the configuration file to write it into.
+`make up`, and wrong for every other machine. Here the stack is made from a scratch project, so that the salt lies in
+the state, and the engine is given a private copy of the configuration file to write it into.
 """
 
 from __future__ import annotations

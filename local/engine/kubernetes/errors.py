@@ -83,6 +83,6 @@ def explain_conflict(error: ApiError) -> str:
         return error.message
     owners = "; ".join(f'{", ".join(paths)} (owned by "{owner}")' for owner, paths in fields.items())
     return (
-        f"Another field manager owns what this resource wants to set: {owners}. Leave these fields out (or list them in "
-        'ignore_changes), or take them over with the annotation pulumi.com/patchForce: "true".'
+        f"Another field manager owns what this resource wants to set: {owners}. Leave these fields out (or list them "
+        'in ignore_changes), or take them over with the annotation pulumi.com/patchForce: "true".'
     )
