@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from local.cluster.handle import Cluster
+    from local.cluster.health import ClusterStatus, ComponentStatus, status
     from local.cluster.lifecycle import down, purge, up
-    from local.cluster.status import ClusterStatus, ComponentStatus, status
 
 __all__ = ["Cluster", "ClusterStatus", "ComponentStatus", "down", "purge", "status", "up"]
 
 _HOMES = {
     "Cluster": "handle",
-    "ClusterStatus": "status",
-    "ComponentStatus": "status",
+    "ClusterStatus": "health",
+    "ComponentStatus": "health",
     "down": "lifecycle",
     "purge": "lifecycle",
-    "status": "status",
+    "status": "health",
     "up": "lifecycle",
 }
 
@@ -29,6 +29,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # a submodule of the same name (status) must not hide the function on the second look
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

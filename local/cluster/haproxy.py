@@ -21,7 +21,7 @@ def configuration(instance: str, routes: Iterable[Route]) -> str:
     dead peers are found by keep-alives. A reload leaves open connections to the old process until they end."""
     head = """global
   maxconn 4096
-  nbthread 2
+  nbthread 1
   hard-stop-after 12h
   log stdout format raw local0 notice
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from local.cluster import cgroups, node, preparation, readiness
 from local.cluster.handle import Cluster
+from local.cluster.health import find
 from local.cluster.layout import Layout
 from local.cluster.preparation import Binaries
-from local.cluster.status import find
 from local.errors import MantaError
 from local.progress import Reporter
 from local.settings import LocalSettings
@@ -35,8 +35,8 @@ def up(settings: LocalSettings, toolchain: Binaries, progress: Reporter) -> Clus
         if cluster is not None and node.started_from(layout) == wanted:
             try:
                 readiness.wait(cluster, settings, stage, patience_s=_RUNNING_PATIENCE_S)
-            except MantaError as error:
-                stage.note(f"{error.sentence.partition(':')[0]}: starting it anew")
+            except MantaError:
+                stage.note(f"the cluster runs, but does not answer for {_RUNNING_PATIENCE_S:.0f} s: starting it anew")
             else:
                 stage.result("already running")
                 return cluster

@@ -12,8 +12,8 @@ from pathlib import Path
 from local.cluster import cgroups, ports, publish
 from local.cluster.files import write_private
 from local.cluster.handle import Cluster
+from local.cluster.health import STATUS_FILE, find
 from local.cluster.layout import Layout
-from local.cluster.status import STATUS_FILE, find
 from local.errors import MantaError
 from local.settings import LocalSettings
 
@@ -41,6 +41,8 @@ def start(settings: LocalSettings, layout: Layout, digest: str) -> Cluster:
     log = layout.logs / "supervisor.log"
     try:
         cgroups.create(settings.instance)
+        # First, so that whoever interrupts us between the two does not make a good node look like another's.
+        write_private(layout.run / _STARTED_FILE, digest)
         status = _launch(layout, log)
     except OSError as error:
         raise MantaError(f"the cluster's node could not be built: {error}: a container may lack the rights") from None
@@ -48,7 +50,6 @@ def start(settings: LocalSettings, layout: Layout, digest: str) -> Cluster:
     if status != 0 or cluster is None:
         lines = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
         raise MantaError(f"the cluster's node could not be built: the reason is at the end of {log}", lines)
-    write_private(layout.run / _STARTED_FILE, digest)
     return cluster
 
 

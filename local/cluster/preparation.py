@@ -11,9 +11,9 @@ from typing import Protocol
 from local.cluster import configs, kubeconfigs, names, pki, publish
 from local.cluster.components import components
 from local.cluster.files import write_private
+from local.cluster.health import STATUS_FILE
 from local.cluster.layout import NODE_BIN, NODE_STATE, Layout
 from local.cluster.spec import NodeSpec
-from local.cluster.status import STATUS_FILE
 from local.errors import MantaError
 from local.settings import LocalSettings
 

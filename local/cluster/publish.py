@@ -15,8 +15,8 @@ from local.cluster.api import Api, ApiUnavailableError
 from local.cluster.files import write_private
 from local.cluster.handle import Cluster
 from local.cluster.haproxy import Route
+from local.cluster.health import find
 from local.cluster.layout import Layout
-from local.cluster.status import find
 from local.errors import MantaError
 from local.settings import LocalSettings
 

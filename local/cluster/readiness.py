@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 from local.cluster import bootstrap, dns, names
 from local.cluster.api import Api, ApiUnavailableError
 from local.cluster.handle import Cluster
+from local.cluster.health import find, read, status
 from local.cluster.layout import Layout
-from local.cluster.status import find, read
 from local.errors import MantaError
 from local.progress import Stage
 from local.settings import LocalSettings
 
 _POLL_S = 0.1
 _LOG_LINES = 15
+_KEEPS_ENDING = 3  # deaths while starting; one or two are a slow machine's
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def checks(cluster: Cluster, settings: LocalSettings) -> tuple[Check, ...]:
         Check("the node is ready", "kubelet", node_ready),
         Check("service accounts are made", "controller-manager", accounts_made),
         Check("cluster DNS answers", "coredns", names_resolved),
+        Check("every component is well", "supervisor", lambda: status(settings).healthy),
     )
 
 
@@ -77,6 +79,7 @@ def is_ready(node: dict[str, Any], kubelet_started_at: float) -> bool:
 def wait(cluster: Cluster, settings: LocalSettings, stage: Stage, *, patience_s: float) -> None:
     """Return when every check holds; MantaError with the end of the log in question when one does not in time."""
     deadline = time.monotonic() + patience_s
+    layout = Layout(settings.state_dir)
     for check in checks(cluster, settings):
         stage.update(detail=f"waiting until {check.what}")
         reason = ""
@@ -87,22 +90,22 @@ def wait(cluster: Cluster, settings: LocalSettings, stage: Stage, *, patience_s:
             except (ApiUnavailableError, OSError) as error:
                 reason = str(error)
             if find(settings) != cluster:
-                raise _failure("the cluster ended while it was starting", settings, "supervisor")
+                raise _failure("the cluster ended while it was starting", layout, "supervisor")
             if time.monotonic() > deadline:
                 because = f" ({reason})" if reason else ""
-                raise _failure(
-                    f"the cluster is up for {patience_s:.0f} s, but not so far that {check.what}{because}",
-                    settings,
-                    check.component,
-                )
+                what = f"after {patience_s:.0f} s it is still not so that {check.what}{because}"
+                raise _failure(what, layout, _failing(layout) or check.component)
             time.sleep(_POLL_S)
 
 
-def _failure(what: str, settings: LocalSettings, component: str) -> MantaError:
-    file = Layout(settings.state_dir).logs / f"{component}.log"
-    sentence = f"{what}: read {file}, and run `make down` and `make up` for a fresh start, which loses nothing"
-    return MantaError(sentence, "\n".join(_tail(file.read_text(errors="replace") if file.exists() else "")))
+def _failing(layout: Layout) -> str | None:
+    """The first component, in the order of their start, that keeps ending: the others only wait for it."""
+    recorded = read(layout)
+    return next((name for name in recorded if recorded[name]["restarts"] >= _KEEPS_ENDING), None)
 
 
-def _tail(text: str) -> Iterator[str]:
-    yield from text.splitlines()[-_LOG_LINES:]
+def _failure(what: str, layout: Layout, component: str) -> MantaError:
+    file = layout.logs / f"{component}.log"
+    lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+    sentence = f"{what}: {component} is to blame, see {file}; `make down` and `make up` start afresh and lose nothing"
+    return MantaError(sentence, "\n".join(lines[-_LOG_LINES:]))
