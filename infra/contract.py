@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
-import pulumi
-
+from infra import references
 from infra.errors import ContractError
 from infra.ray.specs import Surroundings
-from infra.stack import PROJECT, StackName
+from infra.stack import StackName
 
 # Raised when a field is added, removed or changes its meaning; a platform of another version is refused.
 VERSION = 1
@@ -68,15 +67,12 @@ def from_output(value: object, stack: StackName) -> Contract:
 
 
 async def read(stack: StackName) -> Contract:
-    """The contract of the platform under `stack`, from that stack's recorded outputs: no cluster is asked."""
-    name = f"organization/{PROJECT}/{stack.platform}"
+    """The contract of the platform under `stack`; raises ContractError that says which stack to bring up."""
     try:
-        # The engine ends a program whose StackReference finds no stack, before the program could say what to do.
-        await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": name})
-    except Exception:
+        value = await references.read(stack.platform, OUTPUT)
+    except references.NoStackError:
         raise ContractError(
             f"stack {stack} stands on {stack.platform}, which does not exist: bring it up with "
             f"`pulumi up -s {stack.platform}`"
         ) from None
-    details = await pulumi.StackReference(name).get_output_details(OUTPUT)
-    return from_output(details.value, stack)
+    return from_output(value, stack)

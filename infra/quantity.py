@@ -15,5 +15,5 @@ def parse_quantity(text: str) -> float:
     """CPUs or bytes; raises ValueError for anything but a positive number with a Kubernetes suffix."""
     match = _QUANTITY.fullmatch(text)
     if not match or float(match[1]) <= 0:
-        raise ValueError(f"{text!r} is no quantity: write a positive number with m, Mi, Gi or no suffix, as 500m or 2Gi")
+        raise ValueError(f"{text!r} is no quantity: write a positive number with a suffix or none, as 500m or 2Gi")
     return float(match[1]) * _FACTOR[match[2] or ""]

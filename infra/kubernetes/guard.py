@@ -30,7 +30,7 @@ def _provider() -> ResourceProvider:
             import sys
 
             # The plugin runs in infra/, whose package `kubernetes` would hide the client library of that name.
-            here = os.path.realpath(os.getcwd())  # noqa: PTH109, PTH118
+            here = os.path.realpath(os.getcwd())  # noqa: PTH109
             sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
             from kubernetes import client, config
             from kubernetes.client.exceptions import ApiException
@@ -53,9 +53,7 @@ def _provider() -> ResourceProvider:
                     where = f" (pulumi destroy -s {stack})" if stack else ""
                     found.append(f"{item['kind']} {metadata['name']}{where}")
             if found:
-                raise Exception(  # noqa: TRY002 - stored by value, so no class of this project
-                    f"this platform still carries {', '.join(sorted(found))}: destroy those first"
-                )
+                raise Exception(f"this platform still carries {', '.join(sorted(found))}: destroy those first")
 
     return RunGuard()
 

@@ -48,7 +48,7 @@ def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack:
         )
     folder = Path(given)
     if not any(folder.glob("*.yaml")):
-        raise SettingsError(f"stack {stack}: there are no CRDs in {folder}: correct {CRDS_VARIABLE} or manta:kuberay.crds")
+        raise SettingsError(f"stack {stack}: there are no CRDs in {folder}: correct {CRDS_VARIABLE}")
     return folder
 
 
@@ -121,7 +121,9 @@ def chart_values(watched: str, memory: str) -> dict[str, Any]:
 class KubeRay(pulumi.ComponentResource):
     """CRDs and operator. What is made of these CRDs must depend on this component."""
 
-    def __init__(self, name: str, args: KubeRayArgs, *, protect: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: KubeRayArgs, *, protect: bool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("manta:kubernetes:KubeRay", name, None, opts)
         manifests = crd_manifests(args.crds) if args.crds else {}
         kept = pulumi.ResourceOptions(parent=self, protect=protect)
@@ -157,4 +159,3 @@ class KubeRay(pulumi.ComponentResource):
             operator_manifest(args.namespace, args.watched, args.image, args.settings.memory),
             pulumi.ResourceOptions(parent=self, depends_on=[*crds, *rbac]),
         )
-

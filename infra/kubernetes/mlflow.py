@@ -82,7 +82,9 @@ def mlflow_server(args: MlflowArgs) -> Server:
 class Mlflow(pulumi.ComponentResource):
     """Volume, server and Service."""
 
-    def __init__(self, name: str, args: MlflowArgs, *, protect: bool, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: MlflowArgs, *, protect: bool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("manta:kubernetes:Mlflow", name, None, opts)
         settings = args.settings
         volume = volume_manifest(NAME, settings.path, settings.size, args.node, args.namespace)

@@ -58,7 +58,10 @@ def network_manifests(settings: PlatformSettings) -> dict[str, dict[str, Any]]:
             "s3",
             system,
             {"app": "s3"},
-            [_rule("from", [ray_pods, uploads, mlflow, _pods(system, {"app": "s3-bucket"})], S3), _rule("from", nodes, S3)],
+            [
+                _rule("from", [ray_pods, uploads, mlflow, _pods(system, {"app": "s3-bucket"})], S3),
+                _rule("from", nodes, S3),
+            ],
             [],
         ),
         "s3-bucket": _policy("s3-bucket", system, {"app": "s3-bucket"}, None, [_rule("to", [s3], S3)]),

@@ -1,4 +1,4 @@
-"""Object storage of an environment without a cloud: versitygw over a folder, with a bucket and generated credentials."""
+"""Object storage of an environment without a cloud: versitygw over a folder, with one bucket."""
 
 from __future__ import annotations
 

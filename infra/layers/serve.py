@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 
-from infra import contract
+from infra import contract, references
+from infra.errors import SettingsError
 from infra.layers.waiting import exists, in_background
 from infra.ray import bundle, capacity, cluster, job, naming, rules, service, upload
 from infra.ray.cluster_api import KubernetesApi
@@ -23,7 +25,7 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
     capacity.check_serving(settings, str(stack))
     code = bundle.build(project / settings.bundle)
     platform = await contract.read(stack)
-    spec = service_spec(stack, settings, platform, code.hash)
+    spec = service_spec(stack, settings, platform, code.hash, await _model_version(stack, settings))
     manifest = service.service_manifest(spec)
     rules.check(manifest)
     around = spec.cluster.around
@@ -54,17 +56,42 @@ def name_of(stack: StackName, settings: ServeSettings) -> str:
     return stack.run or settings.name
 
 
+async def _model_version(stack: StackName, settings: ServeSettings) -> str | None:
+    """The version that the followed training stack registered, if it did."""
+    if settings.follow is None:
+        return None
+    try:
+        result = await references.read(settings.follow, "result")
+    except references.NoStackError:
+        raise SettingsError(
+            f"stack {stack}: manta:follow={settings.follow} names no stack: bring it up with "
+            f"`pulumi up -s {settings.follow}`, or leave manta:follow out"
+        ) from None
+    if not isinstance(result, Mapping):
+        return None
+    values = cast(Mapping[str, Any], result)
+    return str(values["version"]) if values.get("registered") and values.get("version") else None
+
+
 def service_spec(
-    stack: StackName, settings: ServeSettings, platform: contract.Contract, code: str
+    stack: StackName,
+    settings: ServeSettings,
+    platform: contract.Contract,
+    code: str,
+    model_version: str | None = None,
 ) -> service.ServiceSpec:
-    """Settings and contract joined. With `rollout: in_place` nothing in the pod template depends on the code."""
+    """Settings and contract joined. With `rollout: in_place` nothing in the pod template depends on the code, and
+    never does anything in it depend on the model's version: Serve replaces replicas when their environment changes."""
     name = naming.checked(name_of(stack, settings), naming.MAX_RAY_SERVICE)
     in_place = settings.rollout == "in_place"
     around = platform.surroundings()
-    runtime_env = {
-        "working_dir": upload.bundle_uri(around.storage, code),
-        "env_vars": {"MANTA_BUNDLE_HASH": code},
-    }
+    variables = {"MANTA_MODEL_VERSION": model_version} if model_version else {}
+    runtime_env: dict[str, Any] = {"env_vars": variables} if variables else {}
+    if in_place:
+        runtime_env = {
+            "working_dir": upload.bundle_uri(around.storage, code),
+            "env_vars": {**variables, "MANTA_BUNDLE_HASH": code},
+        }
     return service.ServiceSpec(
         name=name,
         cluster=ClusterSpec(
@@ -80,7 +107,7 @@ def service_spec(
             bundle_hash=None if in_place else code,
             environment={**service.HIGH_THROUGHPUT, **settings.environment},
         ),
-        config=serve_config(settings.applications, runtime_env if in_place else None),
+        config=serve_config(settings.applications, runtime_env),
         old_cluster_delay_seconds=settings.old_cluster_delay_seconds,
         min_available=settings.disruption.min_available,
     )

@@ -82,7 +82,8 @@ def credentials(secret: str) -> list[dict[str, Any]]:
 
 
 def container_resources(size: Resources, gpus: int = 0) -> dict[str, Any]:
-    wanted = resources(size.cpu_request or str(size.cpus), size.memory_request or size.memory, str(size.cpus), size.memory)
+    cpu, memory = size.cpu_request or str(size.cpus), size.memory_request or size.memory
+    wanted = resources(cpu, memory, str(size.cpus), size.memory)
     if gpus:
         wanted["requests"]["nvidia.com/gpu"] = str(gpus)
         wanted["limits"]["nvidia.com/gpu"] = str(gpus)
@@ -97,6 +98,9 @@ def _worker_group(spec: ClusterSpec) -> dict[str, Any]:
         "minReplicas": workers.least,
         # Always said: KubeRay's default is 2,147,483,647.
         "maxReplicas": workers.most,
+        "numOfHosts": 1,
+        # Said, though empty, because KubeRay writes it when it adds its finalizer, and would then own the whole list.
+        "scaleStrategy": {},
         "rayStartParams": {},
         "template": _pod(spec, "worker"),
     }

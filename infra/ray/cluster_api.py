@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 from infra.errors import WaitError
 
 Answer = TypeVar("Answer")
-# An API server that restarts, or a laptop that wakes up, is back within this; the work in the cluster goes on meanwhile.
+# An API server that restarts, or a laptop that wakes up, is back within this; the work goes on meanwhile.
 PATIENCE_S = 180.0
 _PAUSE_S = 2.0
 _REQUEST_TIMEOUT_S = (5.0, 20.0)

@@ -111,9 +111,7 @@ class Run(pulumi.ComponentResource):
 def _submitter(spec: JobSpec) -> dict[str, Any]:
     # KubeRay's own submitter has no security context, and the namespace would refuse it.
     return {
-        "metadata": {
-            "labels": {**cluster.labels(spec.cluster.stack, spec.cluster.run), cluster.ROLE_LABEL: SUBMITTER}
-        },
+        "metadata": {"labels": {**cluster.labels(spec.cluster.stack, spec.cluster.run), cluster.ROLE_LABEL: SUBMITTER}},
         "spec": {
             "restartPolicy": "Never",
             "serviceAccountName": spec.cluster.around.service_account,

@@ -37,6 +37,9 @@ def service_manifest(spec: ServiceSpec) -> dict[str, Any]:
             "name": spec.name,
             "namespace": spec.cluster.around.namespace,
             "labels": cluster.labels(spec.cluster.stack, spec.cluster.run),
+            # KubeRay rewrites the spec in canonical form (1024Mi as 1Gi) when it adds its finalizer, and comes to own
+            # what it rewrote. The spec is this stack's all the same.
+            "annotations": {"pulumi.com/patchForce": "true"},
         },
         "spec": {
             "serveConfigV2": render(spec.config),
@@ -84,8 +87,8 @@ class Endpoint(pulumi.ComponentResource):
         before: list[pulumi.Resource] = []
         for title, manifest in code.items():
             before.append(register(title, manifest, pulumi.ResourceOptions(parent=self, depends_on=before[-1:])))
-        # No `pulumi.com/waitFor: condition=Ready`: after an update Ready stays True on the old cluster, and the official
-        # provider then waits for a transition that never comes. infra.ray.wait waits for the new one instead.
+        # No `pulumi.com/waitFor: condition=Ready`: after an update Ready stays True on the old cluster, and the
+        # official provider then waits for a transition that never comes. infra.ray.wait_service waits for the new one.
         self.service = register("service", service, pulumi.ResourceOptions(parent=self, depends_on=before))
         register("disruption", disruption, pulumi.ResourceOptions(parent=self))
         self.register_outputs({"name": service["metadata"]["name"]})

@@ -32,7 +32,9 @@ def bundle_uri(storage: str, bundle_hash: str) -> str:
     return f"{storage.rstrip('/')}/bundles/{bundle_hash}.zip"
 
 
-def upload_manifest(name: str, stack: str, image: str, config_map: str, uri: str, around: Surroundings) -> dict[str, Any]:
+def upload_manifest(
+    name: str, stack: str, image: str, config_map: str, uri: str, around: Surroundings
+) -> dict[str, Any]:
     """A Job, named after the bundle since a Job cannot be changed, that uploads `config_map`'s zip to `uri`."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     env = [

@@ -1,4 +1,4 @@
-"""Waiting for a run's end. The engine cannot: no annotation of its provider tells a failed RayJob from a running one."""
+"""Waiting for a run's end. The engine cannot: no annotation tells a failed RayJob from a running one."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def wait_for_run(api: ClusterApi, wanted: Wanted, say: Callable[[str], None]) ->
         time.sleep(_POLL_S)
 
 
-def _end(
-    api: ClusterApi, wanted: Wanted, job: Mapping[str, Any], follower: LogFollower
-) -> Mapping[str, Any] | None:
+def _end(api: ClusterApi, wanted: Wanted, job: Mapping[str, Any], follower: LogFollower) -> Mapping[str, Any] | None:
     status = job["status"]
     kept = (job["metadata"].get("annotations") or {}).get(RESULT_ANNOTATION)
     ended_well = status["jobDeploymentStatus"] == "Complete" and status.get("jobStatus") == "SUCCEEDED"

@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
 def _quantity(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError("a quantity is a number or text, as 2, 500m or 2Gi")
+        raise ValueError("a quantity is a number or text, as 2, 500m or 2Gi")  # noqa: TRY004 - pydantic takes only this
     parse_quantity(str(value))
     return str(value)
 
@@ -34,7 +34,7 @@ def _quantity(value: Any) -> str:
 def _number(value: Any) -> Any:
     # Python counts true as 1; a person who writes `count: true` means something else.
     if isinstance(value, bool):
-        raise ValueError("should be a number, not true or false")
+        raise ValueError("should be a number, not true or false")  # noqa: TRY004 - pydantic takes only this
     return value
 
 

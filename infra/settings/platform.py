@@ -36,7 +36,7 @@ class NetworkSettings(Settings):
     dns: str = "pods"
     nodes: list[Network] = Field(min_length=1)
     api_server: list[Network] = Field(min_length=1)
-    api_server_ports: list[Positive] = [443, 6443]
+    api_server_ports: list[Positive] = Field(default_factory=lambda: [443, 6443])
 
 
 class QuotaSettings(Settings):
@@ -61,7 +61,7 @@ class MlflowSettings(Settings):
 
     path: str = Field(default="/var/lib/manta/volumes/mlflow", pattern=r"^/.+$")
     size: Quantity = "5Gi"
-    allowed_hosts: list[str] = []
+    allowed_hosts: list[str] = Field(default_factory=list[str])
 
 
 class ImagesSettings(Settings):

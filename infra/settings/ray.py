@@ -19,9 +19,9 @@ class Resources(Settings):
     @model_validator(mode="after")
     def _request_within_limit(self) -> Resources:
         if self.cpu_request and parse_quantity(self.cpu_request) > self.cpus:
-            raise ValueError(f"cpuRequest {self.cpu_request} is more than cpus {self.cpus}: lower the request")
+            raise ValueError(f"cpuRequest {self.cpu_request} is more than cpus {self.cpus}: lower it")
         if self.memory_request and parse_quantity(self.memory_request) > parse_quantity(self.memory):
-            raise ValueError(f"memoryRequest {self.memory_request} is more than memory {self.memory}: lower the request")
+            raise ValueError(f"memoryRequest {self.memory_request} is more than memory {self.memory}: lower it")
         return self
 
 

@@ -48,7 +48,7 @@ class Deployment(Settings):
     graceful_shutdown_timeout_s: Number = 20
     health_check_period_s: Number = 10
     health_check_timeout_s: Number = 30
-    user_config: dict[str, Any] = {}
+    user_config: dict[str, Any] = Field(default_factory=dict[str, Any])
 
     @model_validator(mode="after")
     def _one_way_of_scaling(self) -> Deployment:
@@ -67,7 +67,7 @@ class Application(Settings):
     name: Name
     import_path: str
     route_prefix: str = Field(default="/", pattern=r"^/.*$")
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict[str, Any])
     deployments: list[Deployment] = Field(min_length=1)
 
     @field_validator("import_path")
@@ -86,15 +86,18 @@ class Disruption(Settings):
 
 
 class ServeSettings(Settings):
-    """`rollout: new_cluster` starts a second Ray cluster and switches, which needs room for both; `in_place` replaces
+    """`follow` names the training stack whose registered model is served: a newer one replaces the replicas in place.
+
+    `rollout: new_cluster` starts a second Ray cluster and switches, which needs room for both; `in_place` replaces
     replicas one by one, which a changed pod template (image, memory) still does by a second cluster."""
 
     name: Name = "serve"
     applications: list[Application] = Field(min_length=1)
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict[str, str])
     workers: Workers
     head: Head = Head()
     image: Image | None = None
+    follow: str | None = None
     rollout: Literal["new_cluster", "in_place"] = "new_cluster"
     health_path: str = Field(default="/-/healthz", pattern=r"^/.*$")
     old_cluster_delay_seconds: Annotated[int, Field(ge=0, le=3600)] = 60

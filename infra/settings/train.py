@@ -16,10 +16,9 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 
 
-
 def _scalar(value: Any) -> Any:
     if not isinstance(value, (str, bool, int, float)):
-        raise ValueError("a parameter is one text, number or true/false")
+        raise ValueError("a parameter is one text, number or true/false")  # noqa: TRY004 - pydantic takes only this
     return value
 
 
@@ -39,8 +38,8 @@ class TrainSettings(Settings):
 
     run: Name = "train"
     entrypoint: str
-    parameters: dict[str, Value] = {}
-    environment: dict[str, str] = {}
+    parameters: dict[str, Value] = Field(default_factory=dict[str, Value])
+    environment: dict[str, str] = Field(default_factory=dict[str, str])
     workers: Workers
     head: Head = Head()
     trainer: Trainer = Trainer()

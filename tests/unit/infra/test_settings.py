@@ -18,7 +18,11 @@ from tests.unit.infra.paths import PROJECT
 def config(values: dict[str, Any]) -> dict[str, str]:
     """Values as Pulumi hands them to a program."""
     return {
-        f"manta:{key}": json.dumps(value) if isinstance(value, (dict, list)) else str(value).lower() if isinstance(value, bool) else str(value)
+        f"manta:{key}": json.dumps(value)
+        if isinstance(value, (dict, list))
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
         for key, value in values.items()
     }
 
