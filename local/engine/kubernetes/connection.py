@@ -77,7 +77,8 @@ def parse_settings(arguments: Mapping[str, Any], environment: Mapping[str, str])
 
 def load_kubeconfig(kubeconfig: str | None, environment: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     """The kubeconfig's content and the folder that its relative paths start from."""
-    if kubeconfig and ("\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{")):
+    # A content taken for a path would be quoted in an error message, with its credentials.
+    if kubeconfig and ("\n" in kubeconfig or ": " in kubeconfig or kubeconfig.startswith("{")):
         return _parsed(kubeconfig, "the provider's kubeconfig"), str(Path.cwd())
     source = kubeconfig or environment.get("KUBECONFIG") or "~/.kube/config"
     # KUBECONFIG may list several files; the first that exists is used.
