@@ -14,6 +14,8 @@ from infra.ray.serve_config import PORT
 _POLL_S = 1.0
 # Ready comes about half a second before the Service's endpoints are programmed.
 _ANSWERS_IN_A_ROW = 3
+# The status of a version that was just replaced may still say that it failed.
+_GIVEN_UP_FOR_S = 15
 _BROKEN = ("DEPLOY_FAILED", "UNHEALTHY")
 
 
@@ -34,7 +36,7 @@ def wait_for_service(api: ClusterApi, wanted: WantedService, say: Callable[[str]
     """
     what = f"service {wanted.name}"
     deadline = time.monotonic() + wanted.timeout_seconds
-    told, answers = "", 0
+    told, answers, broken = "", 0, 0
     while True:
         service = patiently(lambda: api.resource("rayservices", wanted.name), what)
         if service is None:
@@ -50,6 +52,9 @@ def wait_for_service(api: ClusterApi, wanted: WantedService, say: Callable[[str]
             answers = 0
         if invalid := _invalid(service):
             raise WaitError(f"{what} is refused by the operator: {invalid}")
+        broken = broken + 1 if missing and _gave_up(service) else 0
+        if broken * _POLL_S >= _GIVEN_UP_FOR_S:
+            raise WaitError(f"{what} cannot be deployed{_complaints(service)}; mend it and run `pulumi up -s {wanted.stack}` again")
         if missing != told:
             say(f"{what}: {missing}")
             told = missing
@@ -82,6 +87,13 @@ def _invalid(service: Mapping[str, Any]) -> str:
     ready = _conditions(cast(Mapping[str, Any], service.get("status") or {})).get("Ready", {})
     reason = str(ready.get("reason", ""))
     return f"{reason}: {ready.get('message', '')}" if reason in ("ValidationFailed", "InitializingTimeout") else ""
+
+
+def _gave_up(service: Mapping[str, Any]) -> bool:
+    """Whether Serve has stopped trying to start an application."""
+    status = cast(Mapping[str, Any], service.get("status") or {})
+    which = "pendingServiceStatus" if _applications(status, "pendingServiceStatus") else "activeServiceStatus"
+    return any(app.get("status") == "DEPLOY_FAILED" for app in _applications(status, which).values())
 
 
 def _complaints(service: Mapping[str, Any]) -> str:

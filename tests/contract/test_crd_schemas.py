@@ -1,0 +1,45 @@
+"""Every Ray manifest of ours is one that the pinned CRDs accept, without a field that they do not know."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from infra.ray import rules
+from tests.contract.manifests import SERVE_SHAPES, TRAIN_SHAPES, ray_job, ray_service
+from tests.contract.schemas import violations
+
+SHAPES = [*((ray_job, shape) for shape in TRAIN_SHAPES), *((ray_service, shape) for shape in SERVE_SHAPES)]
+
+
+@pytest.mark.parametrize(("build", "shape"), SHAPES, ids=lambda value: getattr(value, "__name__", value))
+def test_the_pinned_crd_accepts_every_field(build: Any, shape: str) -> None:
+    assert violations(build(shape)) == []
+
+
+@pytest.mark.parametrize(("build", "shape"), SHAPES, ids=lambda value: getattr(value, "__name__", value))
+def test_kuberay_would_accept_it_after_its_submission(build: Any, shape: str) -> None:
+    assert rules.problems(build(shape)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (("spec", "activeDeadlineSecond"), 5, "activeDeadlineSecond"),
+        (("spec", "rayClusterSpec", "networkPolicy"), {}, "networkPolicy"),
+        (("spec", "rayClusterSpec", "headGroupSpec", "rayStartParams", "num-cpus"), 0, "is not of type 'string'"),
+        (("spec", "rayClusterSpec", "authOptions", "mode"), "tokens", "is not one of"),
+        (("spec", "submitterPodTemplate", "spec", "containers"), None, "containers"),
+    ],
+)
+def test_the_check_finds_what_the_api_server_would_drop_or_refuse(
+    path: tuple[str, ...], value: Any, complaint: str
+) -> None:
+    manifest = copy.deepcopy(ray_job("as in the repository"))
+    at = manifest
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    assert any(complaint in violation for violation in violations(manifest))
