@@ -19,6 +19,7 @@ from local.toolchain.build import Toolchain
 CHECKOUT = Path(__file__).resolve().parents[2]
 _RECORD = "images.json"
 _RECIPE = "1"
+_KEY_PATTERN = "[0-9a-f]" * 12
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,11 @@ def ray(settings: LocalSettings) -> Image:
 
 def ensure(settings: LocalSettings, image: Image, progress: Reporter) -> oci.Layout | None:
     """Build `image` unless the record says that the cluster holds it (then None); an interrupted build starts anew."""
-    if image.tag in read_record(settings):
-        return None
+    return None if image.tag in read_record(settings) else built(settings, image, progress)
+
+
+def built(settings: LocalSettings, image: Image, progress: Reporter) -> oci.Layout:
+    """`image` as a layout in the cache, whatever the cluster holds."""
     folder = settings.cache_dir / "image" / f"{image.short_name}-{image.key}"
     with progress.stage(f"image {image.short_name}") as stage:
         with locks.exclusive(folder.with_suffix(".lock"), lambda who: stage.note(f"waiting for {who}")):
@@ -72,7 +76,6 @@ def ensure(settings: LocalSettings, image: Image, progress: Reporter) -> oci.Lay
                     f"the image {image.short_name} could not be stored in {folder.parent} ({error}): free some space "
                     "or choose another folder with MANTA_CACHE_DIR"
                 ) from error
-        stage.result(f"{layout.size() / 2**30:.1f} GiB")
         return layout
 
 
@@ -105,7 +108,10 @@ def _build_ray(settings: LocalSettings, folder: Path, stage: Stage) -> oci.Layou
 
 def _whole(folder: Path, make: Callable[[Path], oci.Layout]) -> oci.Layout:
     """What `make` leaves in a folder is used only when it was finished: the mark comes last."""
-    shutil.rmtree(folder, ignore_errors=True)
+    kind = folder.name.rpartition("-")[0]
+    for older in (folder, *folder.parent.glob(f"{kind}-{_KEY_PATTERN}")):
+        shutil.rmtree(older, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     layout = make(folder)
     (folder / "whole").touch()
     return layout

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
+from local import locks
 from local.cluster.handle import Cluster
 from local.errors import MantaError
 from local.image import build
 from local.image.build import Image
-from local.image.oci import Layout
+from local.image.oci import Layout, Stream
 from local.progress import Reporter, Stage
 from local.settings import LocalSettings
 
@@ -18,18 +22,40 @@ def load(settings: LocalSettings, cluster: Cluster, image: Image, layout: Layout
     """Make sure that containerd holds `image` whole and unpacked; returns its reference `name@sha256:...`.
 
     `layout` is what `build.ensure` returned. When containerd lost an image that the record promised, it is built again.
-    The layout is deleted once containerd has it: beside its content and snapshot it would be a third copy of 7 GB.
+    The layout is deleted once containerd has it: content and snapshot are two copies of 7 GB already.
     """
-    if layout is None:
-        digest = build.read_record(settings)[image.tag]
+    with locks.exclusive(
+        settings.state_dir / "images.lock", lambda who: progress.note(f"waiting for {who}, which loads")
+    ):
+        reference = _recorded(settings, cluster, image)
+        if reference is None:
+            layout = layout or build.built(settings, image, progress)
+            reference = _load(settings, cluster, image, layout, progress)
+        _drop(settings, cluster, image, keep={image.tag})
+        return reference
+
+
+def _recorded(settings: LocalSettings, cluster: Cluster, image: Image) -> str | None:
+    """The image's reference when the record names it and containerd still holds it."""
+    digest = build.read_record(settings).get(image.tag)
+    if digest is not None:
         if _holds(cluster, reference := f"{image.name}@{digest}"):
             return reference
         forget(settings, image)
-        layout = build.ensure(settings, image, progress)
-        assert layout is not None  # noqa: S101 - the record was just made to forget it
-    reference = f"{image.name}@{layout.digest}"
+    return None
+
+
+def _load(settings: LocalSettings, cluster: Cluster, image: Image, layout: Layout, progress: Reporter) -> str:
+    stream = _stream(layout, image)
+    if stream is None:
+        shutil.rmtree(layout.folder)
+        layout = build.built(settings, image, progress)
+        stream = layout.stream(image.tag)
     with progress.stage(f"load image {image.short_name}") as stage:
-        _import(cluster, image, layout, stage)
+        # What a load that was cut off left would pass for whole: its snapshots exist, but files in them may be empty.
+        _drop(settings, cluster, image, keep=set(build.read_record(settings)))
+        digest = _import(cluster, image, stream, stage)
+        reference = f"{image.name}@{digest}"
         _ctr(cluster, "images", "tag", "--force", image.tag, reference)
         # Without the label the kubelet's garbage collection may delete images that no registry can give back.
         for name in (image.tag, reference):
@@ -39,9 +65,11 @@ def load(settings: LocalSettings, cluster: Cluster, image: Image, layout: Layout
                 f"containerd does not hold {image.tag} whole after it was loaded: look for a full disk, then run "
                 "the same command again"
             )
-        build.write_record(settings, {**build.read_record(settings), image.tag: layout.digest})
+        # containerd does not wait for unpacked files to reach the disk; after a power cut some would be empty.
+        subprocess.run(["sync", "--file-system", str(settings.state_dir)], check=True)
+        build.write_record(settings, {**build.read_record(settings), image.tag: digest})
+        stage.result(f"{stream.size / 2**30:.1f} GiB")
         shutil.rmtree(layout.folder)
-    _drop_older(settings, cluster, image)
     return reference
 
 
@@ -52,8 +80,16 @@ def forget(settings: LocalSettings, image: Image) -> None:
     build.write_record(settings, record)
 
 
-def _import(cluster: Cluster, image: Image, layout: Layout, stage: Stage) -> None:
-    total, done = layout.size(), 0
+def _stream(layout: Layout, image: Image) -> Stream | None:
+    """The layout to be sent, or None when what it links to was deleted meanwhile, as `uv cache clean` does."""
+    try:
+        return layout.stream(image.tag)
+    except OSError:
+        return None
+
+
+def _import(cluster: Cluster, image: Image, source: Stream, stage: Stage) -> str:
+    total, done, digest = source.size, 0, ""
 
     def on_bytes(count: int) -> None:
         nonlocal done
@@ -65,21 +101,44 @@ def _import(cluster: Cluster, image: Image, layout: Layout, stage: Stage) -> Non
     )
     assert process.stdin is not None  # noqa: S101 - a pipe, by construction
     assert process.stderr is not None  # noqa: S101 - likewise
-    try:
-        layout.write_archive(process.stdin, image.tag, on_bytes)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # ctr ended early; its own words are the error
-    except BaseException:
-        process.kill()
-        raise
-    errors = process.stderr.read().decode(errors="replace")
-    if process.wait():
+    with _ended_with(cluster, process):
+        try:
+            digest = source.write(process.stdin, on_bytes)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # ctr ended early; its own words are the error
+        errors = process.stderr.read().decode(errors="replace")
+        status = process.wait()
+    if not cluster.root.exists():
+        raise MantaError(f"the cluster was stopped while it was given {image.tag}: run the same command again")
+    if status:
         raise MantaError(
             f"containerd did not take the image {image.tag}: look at the reason above, free disk space if it says so, "
             "and run the same command again",
             errors,
         )
+    return digest
+
+
+@contextmanager
+def _ended_with(cluster: Cluster, process: subprocess.Popen[bytes]) -> Generator[None]:
+    """Kill `process` when the block ends or the cluster does: ctr waits for a containerd that is gone without end."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if not cluster.root.exists():
+                process.kill()
+                return
+
+    watcher = threading.Thread(target=watch, name="image-load-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        process.kill()
+        process.wait()
 
 
 def _detail(done: int, total: int) -> str:
@@ -93,27 +152,27 @@ def _holds(cluster: Cluster, reference: str) -> bool:
     return any(row[0] == reference and "complete" in row and row[-1] == "true" for row in rows if row)
 
 
-def _drop_older(settings: LocalSettings, cluster: Cluster, image: Image) -> None:
-    """Forget images of the same name that no pod uses any more: each is 7 GB."""
-    current = {image.tag, f"{image.name}@{build.read_record(settings)[image.tag]}"}
-    in_use = _used_images(cluster)
-    old = [name for name in _names(cluster, image) if name not in current]
-    if any(name in in_use for name in old):
-        return
-    if old:
-        _ctr(cluster, "images", "rm", "--sync", *old)
-    record = build.read_record(settings)
-    kept = {tag: digest for tag, digest in record.items() if tag not in old}
-    if kept != record:
-        build.write_record(settings, kept)
+def _drop(settings: LocalSettings, cluster: Cluster, image: Image, keep: set[str]) -> None:
+    """Forget images called like `image`, each of them 7 GB, but for those in `keep` and those that containers use.
+
+    Kubernetes' names for an image (`sha256:...`) hold it too, so all names of the same manifest go together.
+    """
+    names = _names(cluster)
+    kept = {target for name, target in names.items() if name in keep | _used(cluster)}
+    ours = {target for name, target in names.items() if name.startswith((f"{image.name}:", f"{image.name}@"))}
+    if dropped := [name for name, target in names.items() if target in ours - kept]:
+        _ctr(cluster, "images", "rm", "--sync", *dropped)
+        record = build.read_record(settings)
+        build.write_record(settings, {tag: digest for tag, digest in record.items() if tag not in dropped})
 
 
-def _names(cluster: Cluster, image: Image) -> list[str]:
-    listing = _ctr(cluster, "images", "ls", "-q").split()
-    return [name for name in listing if name.startswith((f"{image.name}:", f"{image.name}@"))]
+def _names(cluster: Cluster) -> dict[str, str]:
+    """Every image name that containerd knows -> the digest it stands for."""
+    rows = [line.split() for line in _ctr(cluster, "images", "ls").splitlines()[1:]]
+    return {row[0]: row[2] for row in rows if len(row) > 2}
 
 
-def _used_images(cluster: Cluster) -> set[str]:
+def _used(cluster: Cluster) -> set[str]:
     rows = [line.split() for line in _ctr(cluster, "containers", "ls").splitlines()[1:]]
     return {row[1] for row in rows if len(row) > 1}
 

@@ -3,68 +3,96 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from local.image.tree import Tree, plan
+
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_NAME_ANNOTATION = "io.containerd.image.name"
 _CHUNK = 4 << 20
+
+TREE = "tree"
+_TREE_FILE = "tree.json"
+_TREE_STEP = "the packages of requirements.txt"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder with one image in the OCI layout."""
+    """A folder with one image in the OCI layout, and perhaps a folder `tree` with what its last layer is to hold.
+
+    Such a layer is never a file of its own: it is made of the tree while the image is streamed.
+    """
 
     folder: Path
 
+    def add_tree(self, prefix: str, mounts: Mapping[str, Path]) -> None:
+        """Say that `tree` belongs at `prefix` in the image, and where folders that its links point into lie here."""
+        described = {"prefix": prefix, "mounts": {name: str(path) for name, path in mounts.items()}}
+        (self.folder / _TREE_FILE).write_text(json.dumps(described))
+
+    def stream(self, name: str) -> Stream:
+        """The image as a tar archive in which it is called `name`. Raises OSError when files of its tree are gone."""
+        return Stream(self.folder, name, self._tree())
+
+    def _tree(self) -> Tree | None:
+        try:
+            described = json.loads((self.folder / _TREE_FILE).read_text())
+        except FileNotFoundError:
+            return None
+        mounts = {name: Path(path) for name, path in described["mounts"].items()}
+        return plan(self.folder / TREE, described["prefix"], mounts)
+
+
+@dataclass(frozen=True)
+class Stream:
+    folder: Path
+    name: str
+    tree: Tree | None
+
     @property
-    def manifest(self) -> dict[str, Any]:
-        """The index's descriptor of the image's manifest: mediaType, digest, size."""
+    def size(self) -> int:
+        """Bytes of all layers."""
+        files = sum(layer["size"] for layer in self._document(self._reference())["layers"])
+        return files + (self.tree.size if self.tree else 0)
+
+    def write(self, target: IO[bytes], on_bytes: Callable[[int], None]) -> str:
+        """Write the archive and return the image's digest, `sha256:...`; `on_bytes` counts what layers have given."""
+        manifest = self._document(self._reference())
+        config = self._document(manifest["config"])
+        for layer in manifest["layers"]:
+            with self._blob(layer).open("rb") as source:
+                _member(target, _blob_name(layer), layer["size"], _chunks(source), on_bytes)
+        if self.tree is not None:
+            digest = hashlib.sha256()
+            # A blob's name is its digest, and that is known only after the blob; containerd takes it from the content.
+            _member(target, "blobs/sha256/tree", self.tree.size, _hashed(self.tree.chunks(), digest), on_bytes)
+            described = {"mediaType": _LAYER, "digest": f"sha256:{digest.hexdigest()}", "size": self.tree.size}
+            manifest["layers"].append(described)
+            config["rootfs"]["diff_ids"].append(described["digest"])
+            config.setdefault("history", []).append({"created": config.get("created"), "created_by": _TREE_STEP})
+        manifest["config"] = {**manifest["config"], **_inline(target, config)}
+        reference = {"mediaType": _MANIFEST, **_inline(target, manifest)}
+        index = {"schemaVersion": 2, "manifests": [{**reference, "annotations": {_NAME_ANNOTATION: self.name}}]}
+        _file(target, "index.json", json.dumps(index).encode())
+        _file(target, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        target.write(bytes(2 * tarfile.BLOCKSIZE))
+        return reference["digest"]
+
+    def _reference(self) -> dict[str, Any]:
         return json.loads((self.folder / "index.json").read_text())["manifests"][0]
 
-    @property
-    def digest(self) -> str:
-        """`sha256:...` of the manifest: what a pod's image reference ends in."""
-        return self.manifest["digest"]
+    def _document(self, descriptor: Mapping[str, Any]) -> dict[str, Any]:
+        return json.loads(self._blob(descriptor).read_text())
 
-    def size(self) -> int:
-        """Bytes of all blobs."""
-        return sum(path.stat().st_size for path in self._blobs())
-
-    def write_archive(self, target: IO[bytes], name: str, on_bytes: Callable[[int], None]) -> None:
-        """Stream the layout as a tar archive in which the image is called `name`; `on_bytes` counts."""
-        descriptor = {**self.manifest, "annotations": {"io.containerd.image.name": name}}
-        index = {"schemaVersion": 2, "manifests": [descriptor]}
-        with tarfile.open(fileobj=target, mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT) as archive:
-            _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-            _add(archive, "index.json", json.dumps(index).encode())
-            for blob in self._blobs():
-                entry = tarfile.TarInfo(f"blobs/sha256/{blob.name}")
-                entry.size = blob.stat().st_size
-                with blob.open("rb") as source:
-                    archive.addfile(entry, _Counted(source, on_bytes))  # type: ignore[arg-type]
-
-    def _blobs(self) -> list[Path]:
-        return sorted((self.folder / "blobs" / "sha256").iterdir())
-
-
-class _Counted:
-    """A file that tells how much of it was read."""
-
-    def __init__(self, source: IO[bytes], on_bytes: Callable[[int], None]) -> None:
-        self._source = source
-        self._on_bytes = on_bytes
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._source.read(size)
-        self._on_bytes(len(data))
-        return data
+    def _blob(self, descriptor: Mapping[str, Any]) -> Path:
+        return self.folder / _blob_name(descriptor)
 
 
 def write(folder: Path, layer: Path, config: Mapping[str, Any]) -> Layout:
@@ -97,13 +125,51 @@ def write(folder: Path, layer: Path, config: Mapping[str, Any]) -> Layout:
 
 
 def _put(blobs: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    data = json.dumps(document, sort_keys=True).encode()
-    digest = hashlib.sha256(data).hexdigest()
-    (blobs / digest).write_bytes(data)
-    return {"digest": f"sha256:{digest}", "size": len(data)}
+    data = _encoded(document)
+    described = _described(data)
+    (blobs / described["digest"].removeprefix("sha256:")).write_bytes(data)
+    return described
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+def _inline(target: IO[bytes], document: Mapping[str, Any]) -> dict[str, Any]:
+    data = _encoded(document)
+    described = _described(data)
+    _file(target, _blob_name(described), data)
+    return described
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def _described(data: bytes) -> dict[str, Any]:
+    return {"digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data)}
+
+
+def _blob_name(descriptor: Mapping[str, Any]) -> str:
+    return f"blobs/{descriptor['digest'].replace(':', '/')}"
+
+
+def _file(target: IO[bytes], name: str, data: bytes) -> None:
+    _member(target, name, len(data), [data], lambda _: None)
+
+
+def _member(target: IO[bytes], name: str, size: int, chunks: Iterable[bytes], on_bytes: Callable[[int], None]) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size = len(data)
-    archive.addfile(entry, io.BytesIO(data))
+    entry.size = size
+    target.write(entry.tobuf(tarfile.PAX_FORMAT))
+    for chunk in chunks:
+        target.write(chunk)
+        on_bytes(len(chunk))
+    target.write(bytes(-size % tarfile.BLOCKSIZE))
+
+
+def _chunks(source: IO[bytes]) -> Generator[bytes]:
+    while data := source.read(_CHUNK):
+        yield data
+
+
+def _hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Generator[bytes]:  # pyright: ignore[reportPrivateUsage]
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk

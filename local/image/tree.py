@@ -1,0 +1,118 @@
+"""A folder as a tar layer that is written straight into a stream: nothing of its gigabytes is copied on disk first."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_BLOCK = tarfile.BLOCKSIZE
+_END = 2 * _BLOCK  # a tar file ends with two empty blocks
+_CHUNK = 4 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One member: its header blocks, and the file (of `size` bytes) that follows them."""
+
+    header: bytes
+    source: Path | None
+    size: int
+
+    @property
+    def length(self) -> int:
+        """Bytes in the tar file, the padding included."""
+        return len(self.header) + _padded(self.size)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The plan of a layer; `size` is known before anything is read, because a tar header states it up front."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(entry.length for entry in self.entries) + _END
+
+    def chunks(self) -> Generator[bytes]:
+        """The layer's bytes; raises OSError when a file vanished or changed its size since the plan was made."""
+        for entry in self.entries:
+            yield entry.header
+            if entry.source is not None:
+                yield from _content(entry.source, entry.size)
+        yield bytes(_END)
+
+
+def plan(root: Path, prefix: str, mounts: Mapping[str, Path]) -> Tree:
+    """The layer that puts what is below `root` at `prefix` (`opt/venv`), all of it owned by root.
+
+    `mounts` says where folders of the container lie on this machine: a link into one of them becomes the file itself.
+    Modification times are those of the files, since Python's bytecode is checked against them; what nothing checks
+    has none, so that the same packages give the same digest.
+    """
+    entries = [_folder(str(parent)) for parent in reversed(PurePosixPath(prefix).parents) if str(parent) != "."]
+    entries.append(_folder(prefix))
+    entries += _walk(root, prefix, mounts)
+    return Tree(tuple(entries))
+
+
+def _walk(folder: Path, name: str, mounts: Mapping[str, Path]) -> Generator[Entry]:
+    with os.scandir(folder) as listing:
+        children = sorted(listing, key=lambda child: child.name)
+    for child in children:
+        path, inner = Path(child.path), f"{name}/{child.name}"
+        if child.is_symlink():
+            yield _link(path, inner, mounts)
+        elif child.is_dir():
+            yield _folder(inner)
+            yield from _walk(path, inner, mounts)
+        else:
+            yield _file(path, inner)
+
+
+def _link(path: Path, name: str, mounts: Mapping[str, Path]) -> Entry:
+    target = str(path.readlink())
+    for mounted, folder in mounts.items():
+        if target.startswith(f"{mounted}/"):
+            return _file(folder / target.removeprefix(f"{mounted}/"), name)
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
+    return Entry(_header(entry), None, 0)
+
+
+def _file(path: Path, name: str) -> Entry:
+    status = path.stat()
+    entry = tarfile.TarInfo(name)
+    entry.size = status.st_size
+    entry.mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+    entry.mtime = int(status.st_mtime) if name.endswith(".py") else 0
+    return Entry(_header(entry), path, entry.size)
+
+
+def _folder(name: str) -> Entry:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+    return Entry(_header(entry), None, 0)
+
+
+def _header(entry: tarfile.TarInfo) -> bytes:
+    return entry.tobuf(tarfile.PAX_FORMAT)
+
+
+def _content(path: Path, size: int) -> Generator[bytes]:
+    left = size
+    with path.open("rb", buffering=0) as source:
+        while left and (data := source.read(min(left, _CHUNK))):
+            left -= len(data)
+            yield data
+    if left:
+        raise OSError(f"{path} became shorter while it was read")
+    yield bytes(_padded(size) - size)
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
