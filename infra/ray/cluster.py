@@ -26,8 +26,10 @@ def cluster_spec(spec: ClusterSpec) -> dict[str, Any]:
         # `mode` must be said: KubeRay takes authOptions without it for authentication switched off.
         "authOptions": {"mode": "token", "secretName": spec.around.auth_secret},
         "headGroupSpec": {
-            # A headless Service has no address that could be published.
+            # Without a spec of ours the Service is headless, and has no address that could be published. Workers join
+            # through it before the head is ready, and would otherwise wait for that.
             "serviceType": "ClusterIP",
+            "headService": {"spec": {"type": "ClusterIP", "publishNotReadyAddresses": True}},
             # The head schedules; tasks on it would starve Ray's own processes.
             "rayStartParams": {"num-cpus": "0"},
             "template": _pod(spec, "head"),
