@@ -44,7 +44,6 @@ def components() -> tuple[Component, ...]:
         Component(
             "haproxy",
             ("haproxy", "-W", "-S", names.HAPROXY_SOCKET, "-f", f"{_CONFIG}/haproxy.cfg"),
-            on_host_network=True,
             stop_stage=_STAGE_SERVICES,
             reload_signal=int(signal.SIGUSR2),
         ),

@@ -17,6 +17,7 @@ KUBELET_PORT = 10250
 DNS_PORT = 53
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+HOST_NETWORK = "host"  # the host's network namespace, as the node names it below /run/netns
 HAPROXY_SOCKET = "/run/haproxy-master.sock"
 PAUSE_IMAGE = "localhost/manta/pause:1"
 VOLUMES = ("s3", "mlflow")

@@ -72,7 +72,7 @@ def write_configuration(layout: Layout, settings: LocalSettings) -> bool:
     """Write HAProxy's configuration; false when it said the same before."""
     api = Route("api", settings.ports.api, "127.0.0.1", names.API_PORT)
     others = [route for route in remembered(layout, settings) if route.local_port != api.local_port]
-    return write_private(layout.config / "haproxy.cfg", haproxy.configuration(settings.instance, [api, *others]))
+    return write_private(layout.config / "haproxy.cfg", haproxy.configuration([api, *others]))
 
 
 def _address(api: Api, wanted: Publication) -> str | None:

@@ -14,15 +14,14 @@ class Component:
     """One process that is kept alive.
 
     `after` lists sockets (`tcp:HOST:PORT` or `unix:PATH`, as seen on the node) that must accept connections before a
-    start. `on_host_network` puts the process in the host's network namespace. `stop_stage` orders the shutdown: the
-    lowest first; components of one stage stop together and have `stop_seconds` before they are killed.
+    start. `stop_stage` orders the shutdown: the lowest first; components of one stage stop together and have
+    `stop_seconds` before they are killed.
     """
 
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict[str, str])
     after: tuple[str, ...] = ()
-    on_host_network: bool = False
     stop_stage: int = 0
     stop_seconds: float = 3.0
     reload_signal: int = 0

@@ -39,24 +39,25 @@ def main(spec_file: str) -> int:
         return 0 if os.read(reader, 1) == _STANDING else 1
     os.close(reader)
     try:
-        _stand_up(spec)
+        _stand_up(spec, host_network)
     except OSError as error:
         print(f"the node could not be built: {error}", file=sys.stderr, flush=True)
         os._exit(1)
     os.write(writer, _STANDING)
     os.close(writer)
     try:
-        Loop(spec, host_network).run()
+        Loop(spec).run()
     except BaseException:
         traceback.print_exc()
         raise
     return 0
 
 
-def _stand_up(spec: NodeSpec) -> None:
+def _stand_up(spec: NodeSpec, host_network: int) -> None:
     # The descriptor stays open, and with it the lock, until the kernel ends this process.
     lock.acquire(Path(spec.root).parent / lock.FILE)
-    rootfs.enter(spec)
+    rootfs.enter(spec, host_network)
+    os.close(host_network)
     syscalls.sethostname(spec.node_name)
     network.configure(spec)
 

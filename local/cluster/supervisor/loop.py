@@ -25,9 +25,8 @@ SIGNALS = {signal.SIGCHLD, _RELOAD, *_STOP}
 
 
 class Loop:
-    def __init__(self, spec: NodeSpec, host_network: int) -> None:
+    def __init__(self, spec: NodeSpec) -> None:
         self._processes = [Process(component) for component in spec.components]
-        self._host_network = host_network
         self._logs = Path(spec.logs)
         self._status = Path(spec.status)
         self._next_rotation = 0.0
@@ -51,7 +50,7 @@ class Loop:
             if process.pid is not None:
                 continue
             if time.time() >= process.not_before and answering(process.component.after):
-                process.start(self._logs, self._host_network)
+                process.start(self._logs)
                 changed = True
             else:
                 waiting = True

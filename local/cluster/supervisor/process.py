@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.cluster import syscalls
 from local.cluster.spec import Component
 from local.cluster.supervisor import logs
 
@@ -33,8 +32,8 @@ class Process:
     restarts: int = 0
     last_exit: str = ""
 
-    def start(self, logs_folder: Path, host_network: int) -> None:
-        self.pid = _spawn(self.component, logs_folder, host_network)
+    def start(self, logs_folder: Path) -> None:
+        self.pid = _spawn(self.component, logs_folder)
         self.started_at = time.time()
 
     def ended(self, status: int) -> None:
@@ -65,7 +64,7 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _spawn(component: Component, logs_folder: Path, host_network: int) -> int:
+def _spawn(component: Component, logs_folder: Path) -> int:
     output = logs.open_log(logs_folder, component.name)
     pid = os.fork()
     if pid:
@@ -80,8 +79,6 @@ def _spawn(component: Component, logs_folder: Path, host_network: int) -> int:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        if component.on_host_network:
-            syscalls.setns(host_network, syscalls.CLONE_NEWNET)
         environment = {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8", **component.environment}
         os.execvpe(component.argv[0], component.argv, environment)  # noqa: S606
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from local.cluster import names
 from local.cluster import syscalls as sc
 from local.cluster.spec import NodeSpec
 
@@ -27,8 +28,11 @@ _KERNEL_TUNABLES = {
 }
 
 
-def enter(spec: NodeSpec) -> None:
-    """Assemble the root on `spec.root` and make it this process's; to be called once, in a new mount namespace."""
+def enter(spec: NodeSpec, host_network: int) -> None:
+    """Assemble the root on `spec.root` and make it this process's; to be called once, in a new mount namespace.
+
+    `host_network` is a descriptor of the host's network namespace, which gets a name for HAProxy to bind ports in.
+    """
     # From the host come unmounts only (a disk that is taken out must not stay busy here), and nothing goes back.
     sc.mount("none", "/", flags=sc.MS_SLAVE | sc.MS_REC)
     root = Path(spec.root)
@@ -47,9 +51,9 @@ def enter(spec: NodeSpec) -> None:
     _kernel_file_systems(root)
     _pivot(root)
     sc.mount("none", "/", flags=sc.MS_SHARED | sc.MS_REC)  # pods may ask for mount propagation
-    network = Path("/run/netns") / spec.instance
+    network = Path("/run/netns") / names.HOST_NETWORK
     network.touch()
-    sc.mount("/proc/self/ns/net", str(network), flags=sc.MS_BIND)  # HAProxy looks network namespaces up in this folder
+    sc.mount(f"/proc/self/fd/{host_network}", str(network), flags=sc.MS_BIND)
 
 
 def _show_host_tree(root: Path, name: str) -> None:
