@@ -16,6 +16,8 @@ from rich.text import Text
 # A log must show life without drowning the reader: a line for every tenth done, or after this long without one.
 _PLAIN_FRACTION = 0.1
 _PLAIN_SECONDS = 15.0
+# Short stages are their own closing line.
+_PLAIN_LEAST_SECONDS = 2.0
 
 
 class Stage(Protocol):
@@ -113,7 +115,10 @@ class _PlainStage:
         self._detail = self._detail if detail is None else detail
         fraction = min(1.0, self._completed / self._total) if self._total else 0.0
         now = time.monotonic()
-        if fraction - self._shown_fraction < _PLAIN_FRACTION and now - self._shown_at < _PLAIN_SECONDS:
+        since = now - self._shown_at
+        if since < _PLAIN_LEAST_SECONDS or (
+            fraction - self._shown_fraction < _PLAIN_FRACTION and since < _PLAIN_SECONDS
+        ):
             return
         self._shown_fraction, self._shown_at = fraction, now
         share = f" {fraction:.0%}" if self._total else ""
