@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from local import locks
-from local.errors import MantaError
-from local.image import base, dockerfile, oci, scratch
+from local.image import base, dockerfile, failures, oci, scratch
+from local.image.removal import remove
 from local.progress import Reporter, Stage
 from local.settings import LocalSettings
 from local.toolchain.build import Toolchain
@@ -72,10 +71,7 @@ def built(settings: LocalSettings, image: Image, progress: Reporter) -> oci.Layo
             try:
                 layout = _whole(folder, lambda into: image.make(into, stage))
             except OSError as error:
-                raise MantaError(
-                    f"the image {image.short_name} could not be stored in {folder.parent} ({error}): free some space "
-                    "or choose another folder with MANTA_CACHE_DIR"
-                ) from error
+                raise failures.storage(image.short_name, folder.parent, error) from error
         return layout
 
 
@@ -110,8 +106,12 @@ def _whole(folder: Path, make: Callable[[Path], oci.Layout]) -> oci.Layout:
     """What `make` leaves in a folder is used only when it was finished: the mark comes last."""
     kind = folder.name.rpartition("-")[0]
     for older in (folder, *folder.parent.glob(f"{kind}-{_KEY_PATTERN}")):
-        shutil.rmtree(older, ignore_errors=True)
+        remove(older)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    layout = make(folder)
+    try:
+        layout = make(folder)
+    except BaseException:
+        remove(folder)
+        raise
     (folder / "whole").touch()
     return layout

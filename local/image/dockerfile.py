@@ -13,11 +13,14 @@ from local import processes
 from local.environment import explain, uv, uv_environment
 from local.errors import MantaError
 from local.image import oci
+from local.image.failures import failure
+from local.image.removal import remove
+from local.image.tree import EPOCH
 from local.progress import Stage
 from local.settings import LocalSettings
 
 PAYLOADS = Path(__file__).resolve().parents[2] / "payloads"
-_UV_IMAGE = "ghcr.io/astral-sh/uv:0.13.8"  # what the Dockerfile takes uv from; replaced by the one of this machine
+UV_IMAGE = "ghcr.io/astral-sh/uv:0.13.8"  # what the Dockerfile takes uv from; replaced by the one of this machine
 _VENV, _CACHE = "opt/venv", "/var/cache/uv"
 _SCRATCH = ".build-"
 _STEP = re.compile(r"STEP (\d+/\d+): (.*)")
@@ -35,32 +38,33 @@ def build(settings: LocalSettings, foundation: oci.Layout, folder: Path, stage: 
     of the gigabytes is written before they are streamed into the cluster. buildah's own storage is a scratch folder.
     """
     for stale in folder.parent.glob(f"{_SCRATCH}*"):
-        _remove(stale)
+        remove(stale)
     program = uv(settings)
     cache = _filled_cache(program, folder.parent, stage)
     work = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}buildah-", dir=folder.parent))
     try:
         ended = processes.stream(
-            _command(work, folder, cache, program, foundation),
+            command(work, folder, cache, program, foundation),
             cwd=work,
             # buildah keeps blobs on their way in TMPDIR, whose file system may be small.
             environment={**os.environ, "TMPDIR": str(work)},
             on_line=lambda line: stage.update(detail=_detail(line)),
         )
     finally:
-        _remove(work)
+        remove(work)
     if ended.status:
-        raise MantaError(
+        raise failure(
+            "the image of the payloads was built",
+            ended.lines,
             "the image of the payloads could not be built from payloads/Dockerfile, for the reason above: mend it "
             "and run the same command again",
-            "\n".join(ended.lines[-12:]),
         )
     layout = oci.Layout(folder)
     layout.add_tree(_VENV, {_CACHE: cache})
     return layout
 
 
-def _command(work: Path, folder: Path, cache: Path, program: Path, foundation: oci.Layout) -> list[str]:
+def command(work: Path, folder: Path, cache: Path, program: Path, foundation: oci.Layout) -> list[str]:
     tools, tree = work / "uv", folder / oci.TREE
     tools.mkdir()
     shutil.copy2(program, tools / "uv")
@@ -70,10 +74,10 @@ def _command(work: Path, folder: Path, cache: Path, program: Path, foundation: o
     (work / "image").symlink_to(folder)
     return [
         "buildah", "--root", str(work / "root"), "--runroot", str(work / "run"), "--storage-driver", "overlay",
-        "bud", "--isolation", "chroot", "--layers=false", "--format", "oci", "--timestamp", "0",
+        "bud", "--isolation", "chroot", "--layers=false", "--format", "oci", "--timestamp", str(EPOCH),
         "--identity-label=false", "--build-arg", "BASE=oci:base",
         "--build-arg", "UV_OFFLINE=1", "--build-arg", "UV_LINK_MODE=symlink",
-        "--build-context", f"{_UV_IMAGE}={tools}",
+        "--build-context", f"{UV_IMAGE}={tools}",
         "--volume", f"{cache}:{_CACHE}", "--volume", f"{tree}:/{_VENV}",
         "--tag", "oci:image", "--file", str(PAYLOADS / "Dockerfile"), str(PAYLOADS),
     ]  # fmt: skip
@@ -100,11 +104,3 @@ def _filled_cache(program: Path, scratch: Path, stage: Stage) -> Path:
                 raise MantaError(explain(ended.lines, "fetching the image's packages"), ended.output)
     found = subprocess.run([str(program), "cache", "dir"], capture_output=True, text=True, check=True, env=environment)
     return Path(found.stdout.strip())
-
-
-def _remove(work: Path) -> None:
-    """buildah leaves mounts behind when it is killed; removing the folder through one would empty what is mounted."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines()[::-1]:
-        if (point := line.split()[4]).startswith(f"{work}/"):
-            subprocess.run(["umount", "--lazy", point], check=False)
-    shutil.rmtree(work, ignore_errors=True)

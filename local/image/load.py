@@ -13,6 +13,7 @@ from local.cluster.handle import Cluster
 from local.errors import MantaError
 from local.image import build
 from local.image.build import Image
+from local.image.failures import failure
 from local.image.oci import Layout, Stream
 from local.progress import Reporter, Stage
 from local.settings import LocalSettings
@@ -112,10 +113,10 @@ def _import(cluster: Cluster, image: Image, source: Stream, stage: Stage) -> str
     if not cluster.root.exists():
         raise MantaError(f"the cluster was stopped while it was given {image.tag}: run the same command again")
     if status:
-        raise MantaError(
-            f"containerd did not take the image {image.tag}: look at the reason above, free disk space if it says so, "
-            "and run the same command again",
-            errors,
+        raise failure(
+            f"the image {image.tag} was loaded",
+            errors.splitlines(),
+            f"containerd did not take the image {image.tag}: the reason is above, run the same command again",
         )
     return digest
 

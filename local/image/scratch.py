@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 from local.image import oci
+from local.image.tree import EPOCH
 
 # An arbitrary id without a name anywhere: pods of the restricted level must not run as root.
 _USER = "65532:65532"
@@ -17,7 +18,7 @@ def build(folder: Path, program: Path) -> oci.Layout:
     folder.mkdir(parents=True)
     with tarfile.open(layer, "w") as archive:
         entry = tarfile.TarInfo(program.name)
-        entry.size, entry.mode = program.stat().st_size, 0o755
+        entry.size, entry.mode, entry.mtime = program.stat().st_size, 0o755, EPOCH
         with program.open("rb") as source:
             archive.addfile(entry, source)
     return oci.write(folder, layer, {"Entrypoint": [f"/{program.name}"], "User": _USER})

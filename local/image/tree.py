@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 _BLOCK = tarfile.BLOCKSIZE
 _END = 2 * _BLOCK  # a tar file ends with two empty blocks
 _CHUNK = 4 << 20
+# What nothing checks is of 1980, so that the same packages give the same digest: zip files know no earlier year.
+EPOCH = 315532800
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,7 @@ def plan(root: Path, prefix: str, mounts: Mapping[str, Path]) -> Tree:
     """The layer that puts what is below `root` at `prefix` (`opt/venv`), all of it owned by root.
 
     `mounts` says where folders of the container lie on this machine: a link into one of them becomes the file itself.
-    Modification times are those of the files, since Python's bytecode is checked against them; what nothing checks
-    has none, so that the same packages give the same digest.
+    Modification times of sources are their own, since Python checks bytecode against them; others are EPOCH.
     """
     entries = [_folder(str(parent)) for parent in reversed(PurePosixPath(prefix).parents) if str(parent) != "."]
     entries.append(_folder(prefix))
@@ -80,7 +81,7 @@ def _link(path: Path, name: str, mounts: Mapping[str, Path]) -> Entry:
         if target.startswith(f"{mounted}/"):
             return _file(folder / target.removeprefix(f"{mounted}/"), name)
     entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
+    entry.type, entry.linkname, entry.mode, entry.mtime = tarfile.SYMTYPE, target, 0o777, EPOCH
     return Entry(_header(entry), None, 0)
 
 
@@ -89,13 +90,13 @@ def _file(path: Path, name: str) -> Entry:
     entry = tarfile.TarInfo(name)
     entry.size = status.st_size
     entry.mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    entry.mtime = int(status.st_mtime) if name.endswith(".py") else 0
+    entry.mtime = int(status.st_mtime) if name.endswith(".py") else EPOCH
     return Entry(_header(entry), path, entry.size)
 
 
 def _folder(name: str) -> Entry:
     entry = tarfile.TarInfo(name)
-    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+    entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, EPOCH
     return Entry(_header(entry), None, 0)
 
 
