@@ -66,9 +66,11 @@ def _update(engine: Engine, stack: str, stage: Stage, verb: list[str]) -> Update
         log.touch()
         command = engine.command(*verb, "--stack", stack, "--event-log", str(log))
         with Path(folder, "output").open("w+") as output:
+            # The CLI knows the event log's flag only with this variable, which the Automation API sets likewise.
+            environment = {**engine.environment, "PULUMI_DEBUG_COMMANDS": "true"}
             # A session of its own: Ctrl-C reaches this process alone, which then asks the engine to stop in order.
             process = subprocess.Popen(
-                command, cwd=engine.project, env=dict(engine.environment), stdin=subprocess.DEVNULL,
+                command, cwd=engine.project, env=environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
             try:
