@@ -11,6 +11,8 @@ from typing import Any, cast
 # infra/ray/wait.py marks the lines of a payload that people follow while a run is under way.
 PROGRESS_PREFIX = "progress: "
 _COLOUR_TAG = re.compile(r"<\{%[^%]*%\}>")
+# Said of every plugin that is not the CLI's own; which ones are used was already said at the start.
+_AMBIENT_PLUGIN = re.compile(r"^using pulumi-\S+ from \$PATH")
 _IDLE_OPERATIONS = frozenset({"same", "read", "refresh"})
 
 
@@ -59,7 +61,7 @@ def fold(update: Update, raw_line: str) -> Shown:
 def _diagnostic(update: Update, diagnostic: Mapping[str, Any]) -> Shown:
     message = _COLOUR_TAG.sub("", str(diagnostic.get("message", ""))).strip()
     severity = diagnostic.get("severity", "")
-    if not message:
+    if not message or severity == "debug" or _AMBIENT_PLUGIN.match(message):
         return Shown()
     if severity == "error":
         if message not in update.errors:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from local.up.events import Update, fold
+import pytest
+
+from local.up.events import Shown, Update, fold
 
 
 def event(**body: Any) -> str:
@@ -57,3 +59,11 @@ def test_only_same_means_unchanged() -> None:
     assert idle.summary() == "nothing changed"
     assert not busy.unchanged
     assert busy.summary() == "2 created, 1 replaced"
+
+
+@pytest.mark.parametrize(
+    ("message", "severity"),
+    [("registering resource: name=digits", "debug"), ("using pulumi-resource-kubernetes from $PATH at x", "warning")],
+)
+def test_the_engines_noise_is_not_shown(message: str, severity: str) -> None:
+    assert fold(Update(), diagnostic(message, severity)) == Shown()
