@@ -102,7 +102,7 @@ def _import(cluster: Cluster, image: Image, source: Stream, stage: Stage) -> str
     )
     assert process.stdin is not None  # noqa: S101 - a pipe, by construction
     assert process.stderr is not None  # noqa: S101 - likewise
-    with _ended_with(cluster, process):
+    with process, _ended_with(cluster, process):
         try:
             digest = source.write(process.stdin, on_bytes)
             process.stdin.close()

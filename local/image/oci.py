@@ -38,8 +38,10 @@ class Layout:
         (self.folder / _TREE_FILE).write_text(json.dumps(described))
 
     def stream(self, name: str) -> Stream:
-        """The image as a tar archive in which it is called `name`. Raises OSError when files of its tree are gone."""
-        return Stream(self.folder, name, self._tree())
+        """The image as a tar archive in which it is called `name`. Raises OSError when files of it are gone."""
+        stream = Stream(self.folder, name, self._tree())
+        stream.require_files()
+        return stream
 
     def _tree(self) -> Tree | None:
         try:
@@ -61,6 +63,11 @@ class Stream:
         """Bytes of all layers."""
         files = sum(layer["size"] for layer in self._document(self._reference())["layers"])
         return files + (self.tree.size if self.tree else 0)
+
+    def require_files(self) -> None:
+        manifest = self._document(self._reference())
+        for descriptor in (manifest["config"], *manifest["layers"]):
+            self._blob(descriptor).stat()
 
     def write(self, target: IO[bytes], on_bytes: Callable[[int], None]) -> str:
         """Write the archive and return the image's digest, `sha256:...`; `on_bytes` counts what layers have given."""
