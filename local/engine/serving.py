@@ -21,7 +21,7 @@ SERVER_OPTIONS = [
 
 
 def serve(server: grpc.Server, *, on_stop: Callable[[], None]) -> int:
-    """Blocks until SIGINT, SIGTERM or the end of the engine; then calls `on_stop` and gives calls a moment to return."""
+    """Blocks until SIGINT, SIGTERM or the engine's end; then calls `on_stop` and gives calls a moment to return."""
     engine = os.getppid()
     port = server.add_insecure_port("127.0.0.1:0")
     stop = threading.Event()

@@ -68,13 +68,13 @@ def until_ready(
             report("")
             return live
         if isinstance(status, Failed):
-            raise NotReadyError(f"{describe(live)} is not ready: {status.reason}.", live)
+            raise NotReadyError(f"{describe(live)} is not ready: {_clause(status.reason)}.", live)
         report(status.reason)
         left = deadline - time.monotonic()
         if left <= 0:
             raise NotReadyError(
-                f"{describe(live)} was not ready after {timeout_s:.0f} s: {status.reason}. A custom timeout or the "
-                "annotation pulumi.com/timeoutSeconds gives it longer.",
+                f"{describe(live)} was not ready after {timeout_s:.0f} s: {_clause(status.reason)}. A custom timeout "
+                "or the annotation pulumi.com/timeoutSeconds gives it longer.",
                 live,
             )
         if cancelled.wait(min(poll, left)):
@@ -82,6 +82,11 @@ def until_ready(
                 f"The update was cancelled while {describe(live)} was waited for: {status.reason}.", live
             )
         poll = min(poll * 1.5, LAST_POLL_S)
+
+
+def _clause(text: str) -> str:
+    """Messages of Kubernetes end with a full stop or not; inside a sentence they must not."""
+    return text.rstrip(".")
 
 
 def _find(client: Client, query: Query, namespace: str) -> list[dict[str, Any]]:

@@ -55,6 +55,8 @@ class Client:
         self._cancelled = cancelled
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], dict[str, Resource]] = {}
+        # Once a server has been given up, the next of many objects must not each wait for it again.
+        self._given_up = False
 
     @property
     def server(self) -> str:
@@ -76,7 +78,7 @@ class Client:
         """
         url = f"{self._transport.server}{path}" + (f"?{urlencode(query)}" if query else "")
         data = json.dumps(body).encode() if body is not None else None
-        deadline = time.monotonic() + RETRY_FOR_S
+        deadline = time.monotonic() + (0.0 if self._given_up else RETRY_FOR_S)
         delay = 0.25
         while True:
             try:
@@ -90,8 +92,10 @@ class Client:
                 )
             except urllib3.exceptions.HTTPError as error:
                 if time.monotonic() + delay > deadline or self._cancelled.wait(delay):
+                    self._given_up = True
                     raise errors.ClusterUnreachableError(self._unreachable(error)) from None
             else:
+                self._given_up = False
                 if response.status < 400:
                     return json.loads(response.data) if response.data else None
                 if response.status not in (429, 503) or time.monotonic() + delay > deadline:

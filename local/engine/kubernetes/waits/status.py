@@ -79,4 +79,4 @@ def selector_text(selector: Object) -> str:
 
 
 def with_problems(reason: str, problems: Sequence[str]) -> str:
-    return f"{reason}; {'; '.join(problems)}" if problems else reason
+    return "; ".join(part.rstrip(".") for part in (reason, *problems))
