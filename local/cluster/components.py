@@ -73,7 +73,7 @@ def _etcd() -> Component:
         "--listen-metrics-urls=http://127.0.0.1:2381",
         "--log-level=warn",
     )
-    return Component("etcd", (_KUBE, "etcd", *options), environment=_GO, stop_stage=_STAGE_DATABASE)
+    return Component("etcd", (_KUBE, "etcd", *options), environment=_GO, stop_stage=_STAGE_DATABASE, stop_seconds=3.0)
 
 
 def _apiserver() -> Component:
@@ -109,6 +109,7 @@ def _apiserver() -> Component:
         environment=_GO,
         after=(f"tcp:127.0.0.1:{names.ETCD_PORT}",),
         stop_stage=_STAGE_API,
+        stop_seconds=2.0,
     )
 
 
@@ -153,9 +154,7 @@ def _kubelet() -> Component:
         f"--hostname-override={names.NODE_NAME}",
         f"--node-ip={names.NODE_ADDRESS}",
     )
-    return Component(
-        "kubelet", (_KUBE, "kubelet", *options), environment=_GO, after=(_CONTAINERD, _API), stop_seconds=1.5
-    )
+    return Component("kubelet", (_KUBE, "kubelet", *options), environment=_GO, after=(_CONTAINERD, _API))
 
 
 def _kubeconfig(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from local.cluster import cgroups, ports, publish
@@ -21,6 +22,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 _STOP_PATIENCE_S = 14.0  # the supervisor's own stages end before that
 _KILL_PATIENCE_S = 10.0
+_NOTE_PATIENCE_S = 2.0
 
 _STARTED_FILE = "started"
 
@@ -93,7 +95,13 @@ def _gone(pid: int, patience_s: float) -> bool:
     with os.fdopen(descriptor) as process:
         poll = select.poll()
         poll.register(process, select.POLLIN)
-        return bool(poll.poll(patience_s * 1000))
+        if not poll.poll(patience_s * 1000):
+            return False
+    # Its parent, the machine's init, has yet to take note; one that never does must not hold us up.
+    deadline = time.monotonic() + _NOTE_PATIENCE_S
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return True
 
 
 def _clear(settings: LocalSettings, layout: Layout) -> None:

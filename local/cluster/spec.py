@@ -23,7 +23,7 @@ class Component:
     environment: dict[str, str] = field(default_factory=dict[str, str])
     after: tuple[str, ...] = ()
     stop_stage: int = 0
-    stop_seconds: float = 3.0
+    stop_seconds: float = 1.0
     reload_signal: int = 0
 
 
