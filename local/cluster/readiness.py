@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from local.cluster import bootstrap, dns, names
-from local.cluster.api import Api, ApiUnavailableError
+from local.cluster.api import Answer, Api, ApiUnavailableError
 from local.cluster.handle import Cluster
 from local.cluster.health import find, read, status
 from local.cluster.layout import Layout
@@ -46,7 +45,7 @@ def checks(cluster: Cluster, settings: LocalSettings) -> tuple[Check, ...]:
         return True
 
     def node_ready() -> bool:
-        node = api.get(f"/api/v1/nodes/{names.NODE_NAME}").body
+        node = api.get(f"/api/v1/nodes/{names.NODE_NAME}")
         return is_ready(node, read(layout).get("kubelet", {}).get("started_at", 0.0))
 
     def accounts_made() -> bool:
@@ -66,10 +65,12 @@ def checks(cluster: Cluster, settings: LocalSettings) -> tuple[Check, ...]:
     )
 
 
-def is_ready(node: dict[str, Any], kubelet_started_at: float) -> bool:
+def is_ready(node: Answer, kubelet_started_at: float) -> bool:
     """Whether the kubelet that started then (seconds since the epoch) says so: after a power cut the API server still
     holds what the last one said."""
-    for condition in node.get("status", {}).get("conditions", []):
+    if node.status != 200:
+        return False
+    for condition in node.body.get("status", {}).get("conditions", []):
         if condition["type"] == "Ready":
             heartbeat = datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
             return condition["status"] == "True" and kubelet_started_at > 0 and heartbeat >= int(kubelet_started_at)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.cluster import cgroups, dns, publish
+from local.cluster.api import Answer
 from local.cluster.haproxy import Route
 from local.cluster.layout import Layout
 from local.cluster.lifecycle import mounts_below
@@ -52,10 +53,10 @@ def test_on_v2_every_controller_is_handed_down(tmp_path: Path, monkeypatch: pyte
     ]
 
 
-def node(status: str, heartbeat: str) -> dict[str, object]:
+def node(status: str, heartbeat: str) -> Answer:
     pressure = {"type": "DiskPressure", "status": "False", "lastHeartbeatTime": heartbeat}
     ready = {"type": "Ready", "status": status, "lastHeartbeatTime": heartbeat}
-    return {"status": {"conditions": [pressure, ready]}}
+    return Answer(200, {"status": {"conditions": [pressure, ready]}})
 
 
 STARTED = 1_800_000_000.7  # 2027-01-15T08:00:00.7Z
@@ -69,11 +70,12 @@ STARTED = 1_800_000_000.7  # 2027-01-15T08:00:00.7Z
         (node("True", "2027-01-15T07:59:59Z"), False),
         (node("False", "2027-01-15T08:00:05Z"), False),
         (node("Unknown", "2027-01-15T08:00:05Z"), False),
-        ({}, False),
-        ({"status": {"conditions": []}}, False),
+        (Answer(200, {}), False),
+        (Answer(200, {"status": {"conditions": []}}), False),
+        (Answer(404, {"kind": "Status", "status": "Failure", "code": 404}), False),  # not registered yet
     ],
 )
-def test_a_node_is_ready_by_the_word_of_the_kubelet_that_runs(found: dict[str, object], ready: bool) -> None:
+def test_a_node_is_ready_by_the_word_of_the_kubelet_that_runs(found: Answer, ready: bool) -> None:
     assert is_ready(found, STARTED) is ready
 
 
