@@ -20,7 +20,9 @@ class Platform(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: str | None = Field(default=None, description="name of the run; a retry carries the same one")
-    storage: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/.*)?$", description="s3://bucket/prefix for data and checkpoints")
+    storage: str = Field(
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/.*)?$", description="s3://bucket/prefix for data and checkpoints"
+    )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint; unset means AWS itself")
     mlflow_uri: str = Field(pattern=r"^(https?|sqlite)://?", description="MLflow tracking and registry server")
     bundle_hash: str = Field(default="unbundled", description="identity of the code that runs")

@@ -37,6 +37,7 @@ def connect(platform: Platform) -> mlflow.MlflowClient:
     os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"] = str(BACKOFF_FACTOR_S)
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "60"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     mlflow.set_tracking_uri(platform.mlflow_uri)
     mlflow.set_registry_uri(platform.mlflow_uri)
     return mlflow.MlflowClient(platform.mlflow_uri, platform.mlflow_uri)

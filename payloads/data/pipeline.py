@@ -21,7 +21,7 @@ Batch = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The three splits; rows are features float32[n] (standardised), pixels float32[n] (raw), target int64, id int64."""
+    """The three splits. A row: id int64, pixels float32[n] (raw), features float32[n] (standardised), target int64."""
 
     train: ray.data.Dataset
     validation: ray.data.Dataset

@@ -7,6 +7,7 @@ straight from bytes to rows to bytes. All else (documentation, 404, 405, the oth
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -19,8 +20,10 @@ from starlette.types import Receive, Scope, Send
 from payloads.serving import schemas
 from payloads.serving.schemas import Parsed, RefusedError
 
+logger = logging.getLogger("ray.serve")  # Ray Serve writes it to the replica's log file
 Answer = Callable[[Parsed, str], Awaitable[bytes]]
 PREDICT = "/predict"
+SERVER_FAILED = "the server failed on this request: its log tells why"
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON = (b"content-type", b"application/json")
 
@@ -69,6 +72,9 @@ class Api(FastAPI):
             return 200, await self.answer(schemas.parse(body, self.max_rows), request_id)
         except RefusedError as refusal:
             return refusal.status, failure(refusal.sentence, request_id)
+        except Exception:  # a defect, or a failed batch: the client learns that, the log learns why
+            logger.exception("request %s failed", request_id)
+            return 500, failure(SERVER_FAILED, request_id)
 
     async def _documented_predict(self, request: Request) -> Response:
         status, body = await self._predict(request.scope, request.receive)
@@ -153,5 +159,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _server_error(request: Request, _error: Exception) -> Response:
-    body = failure("the server failed on this request: its log tells why", request_id_of(request.scope))
+    body = failure(SERVER_FAILED, request_id_of(request.scope))
     return Response(body, 500, media_type="application/json")

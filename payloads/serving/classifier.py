@@ -7,6 +7,7 @@ what the forward pass costs.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import ray
@@ -35,7 +36,7 @@ class Classifier:
     def __init__(self, args: ClassifierArgs) -> None:
         device = model.claim_device(ray.get_runtime_context().get_assigned_resources())
         self.args = args
-        self.model = model.load(read_platform(), args.model_name, args.alias, device)
+        self.model = model.load(read_platform(), args.model_name, args.alias, device, args.max_batch_size)
         self.model.predict(np.zeros((args.max_batch_size, self.model.card.inputs), np.float32))
         self.infer.set_max_batch_size(args.max_batch_size)
         self.infer.set_batch_wait_timeout_s(args.batch_wait_timeout_s)
@@ -43,7 +44,7 @@ class Classifier:
         self.labels = [f'{{"label":{json.dumps(name)},"confidence":' for name in self.model.card.classes]
         self.tail = f'"model_version":{json.dumps(self.model.card.model_version)},"request_id":'
 
-    def __serve_build_asgi_app__(self) -> ASGIApp:  # noqa: PLW3201  Ray Serve's name
+    def __serve_build_asgi_app__(self) -> ASGIApp:
         api = Api(
             self.answer,
             max_body_bytes=self.args.max_body_bytes,
@@ -99,10 +100,13 @@ deployment = serve.deployment(
     health_check_period_s=5,
     health_check_timeout_s=10,
     # A line for each request costs a twentieth of the throughput; metrics count them anyway.
-    logging_config=LoggingConfig(enable_access_log=False),
+    logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
 )(serve.ingress()(Classifier))
 
 
-def app(args: ClassifierArgs) -> serve.Application:
-    """Build the application from `args` of serveConfigV2 (see ClassifierArgs)."""
-    return deployment.bind(args)
+def app(args: dict[str, Any] | ClassifierArgs) -> serve.Application:
+    """Build the application from `args` of serveConfigV2 (see ClassifierArgs).
+
+    Ray converts a dict only for annotations that are classes at run time, which those of this module are not.
+    """
+    return deployment.bind(ClassifierArgs.model_validate(args))

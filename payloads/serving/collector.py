@@ -57,7 +57,7 @@ class Collector:
     async def _run(self, group: list[tuple[np.ndarray, asyncio.Future[Predictions]]]) -> None:
         try:
             answer = await self.infer(np.concatenate([rows for rows, _ in group]))
-        except Exception as error:  # noqa: BLE001  it belongs to the requests that wait, not to this task
+        except Exception as error:  # it belongs to the requests that wait, not to this task
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)

@@ -14,7 +14,8 @@ from torch import nn
 from payloads.common.errors import PayloadError
 from payloads.common.settings import Platform
 from payloads.common.tracking import connect, explained
-from payloads.data.digits import PIXELS
+from payloads.data.digits import INTENSITY_MAX, PIXELS
+from payloads.serving.prepack import prepack
 from payloads.serving.schemas import ModelCard
 
 
@@ -55,8 +56,10 @@ def claim_device(resources: Mapping[str, float]) -> torch.device:
     return torch.device("cuda" if resources.get("GPU", 0) else "cpu")
 
 
-def load(platform: Platform, name: str, alias: str, device: torch.device) -> ServedModel:
-    """Load the version behind `alias`. The version is resolved once, so what is reported is what is served.
+def load(platform: Platform, name: str, alias: str, device: torch.device, batch_rows: int) -> ServedModel:
+    """Load the version behind `alias`, prepared for batches of `batch_rows`.
+
+    The version is resolved once, so what is reported is what is served.
 
     Raises PayloadError if there is no such version or it does not take 64 pixels.
     """
@@ -68,7 +71,8 @@ def load(platform: Platform, name: str, alias: str, device: torch.device) -> Ser
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise PayloadError(
-                f"the registry {platform.mlflow_uri} has no model {name} with alias {alias}: train one that passes the gate"
+                f"the registry {platform.mlflow_uri} has no model {name} with alias {alias}: "
+                "train one that passes the gate"
             ) from None
         uri = f"models:/{name}/{version.version}"
         info = mlflow.models.get_model_info(uri)
@@ -84,4 +88,5 @@ def load(platform: Platform, name: str, alias: str, device: torch.device) -> Ser
         inputs=PIXELS,
         tags=dict(version.tags),
     )
-    return ServedModel(module=module, card=card, device=device)
+    example = torch.rand(batch_rows, PIXELS, generator=torch.Generator().manual_seed(0)) * INTENSITY_MAX
+    return ServedModel(module=prepack(module, example.to(device)), card=card, device=device)

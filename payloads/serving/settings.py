@@ -13,8 +13,10 @@ class ClassifierArgs(BaseModel):
     model_name: str = Field(default="digits", pattern=r"^[A-Za-z0-9_-]+$", description="name in the model registry")
     alias: str = Field(default="champion", min_length=1, description="alias of the version to serve")
     max_batch_size: int = Field(default=64, ge=1, le=4096, description="rows of one forward pass")
+    # Rows that arrive during one forward pass make up the next batch by themselves; waiting longer than a turn of the
+    # event loop only idles the CPU (with 64 clients 5 ms gave a third less throughput than none).
     batch_wait_timeout_s: float = Field(
-        default=0.005, ge=0, le=1, description="how long the first row of a batch waits for others"
+        default=0.001, ge=0, le=1, description="how long the first row of a batch waits for others"
     )
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="largest request body")
     max_rows: int = Field(default=1024, ge=1, description="most rows of one request")

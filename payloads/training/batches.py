@@ -58,13 +58,15 @@ def strided(shard: DataIterator, device: torch.device, rank: int, world: int) ->
         seen += len(targets)
 
 
-def _stream(
-    shard: DataIterator, rows: int, device: torch.device, shuffle_seed: int | None = None
-) -> Iterator[Batch]:
-    shuffle = {} if shuffle_seed is None else {
-        "local_shuffle_buffer_size": 32 * rows,
-        "local_shuffle_seed": shuffle_seed,
-    }
+def _stream(shard: DataIterator, rows: int, device: torch.device, shuffle_seed: int | None = None) -> Iterator[Batch]:
+    shuffle = (
+        {}
+        if shuffle_seed is None
+        else {
+            "local_shuffle_buffer_size": 32 * rows,
+            "local_shuffle_seed": shuffle_seed,
+        }
+    )
     for batch in shard.iter_torch_batches(
         batch_size=rows, dtypes={"features": torch.float32, "target": torch.int64}, device=device, **shuffle
     ):

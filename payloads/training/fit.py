@@ -22,6 +22,9 @@ from payloads.training.model import Classifier, Mlp
 from payloads.training.settings import TrainSettings
 from payloads.training.watch import Event, Watch
 
+# Pods of a new Ray cluster join within this time once their image is there.
+ROOM_WAIT_S = 120.0
+
 
 def start_ray() -> None:
     """Join the cluster that the job runs on (RAY_ADDRESS), or start one in this process's name.
@@ -111,21 +114,24 @@ def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, d
     return Classifier(network, data.scaler).eval()
 
 
-def check_room(settings: TrainSettings) -> None:
+def check_room(settings: TrainSettings, wait_s: float = ROOM_WAIT_S) -> None:
     """Raise PayloadError if the cluster cannot hold the workers and one CPU for Ray Data beside them.
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's
-    half-hour timeout, and no log says why. A cluster that can still grow is not refused: its autoscaler will.
+    half-hour timeout, and no log says why. Ray workers that are still joining are waited for; a cluster that
+    autoscales is not judged by its present size.
     """
-    have = ray.cluster_resources()
-    if os.environ.get("RAY_enable_autoscaler_v2") or have.get("GPU", 0) < settings.gpus_per_worker * settings.num_workers:
+    if os.environ.get("RAY_enable_autoscaler_v2"):  # noqa: SIM112  Ray's spelling
         return
-    need = settings.num_workers * settings.cpus_per_worker
-    if need + 1 > have.get("CPU", 0):
-        raise PayloadError(
-            f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and one CPU for reading data do not fit "
-            f"in the cluster's {have.get('CPU', 0):g} CPU: lower num_workers or cpus_per_worker, or add Ray workers"
-        )
+    need = settings.num_workers * settings.cpus_per_worker + 1
+    deadline = time.monotonic() + wait_s
+    while (have := ray.cluster_resources().get("CPU", 0)) < need:
+        if time.monotonic() > deadline:
+            raise PayloadError(
+                f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and one CPU for reading data do "
+                f"not fit in the cluster's {have:g} CPU: lower num_workers or cpus_per_worker, or add Ray workers"
+            )
+        time.sleep(1)
 
 
 def explain(error: BaseException) -> str:

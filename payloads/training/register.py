@@ -92,7 +92,9 @@ def register(client: mlflow.MlflowClient, name: str, uri: str, run: TrackedRun, 
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     own = client.search_model_versions(f"name = '{name}' and run_id = '{run.id}'")
-    version = own[0] if own else client.create_model_version(name, source=uri, run_id=run.id, model_id=uri.split("/")[-1])
+    version = (
+        own[0] if own else client.create_model_version(name, source=uri, run_id=run.id, model_id=uri.split("/")[-1])
+    )
     for key, value in tags.items():
         client.set_model_version_tag(name, version.version, key, value)
     return version

@@ -45,7 +45,9 @@ class TrainSettings(BaseModel):
     @model_validator(mode="after")
     def _every_worker_gets_a_row(self) -> TrainSettings:
         if self.batch_size < self.num_workers:
-            raise ValueError(f"batch_size {self.batch_size} is less than num_workers {self.num_workers}: a worker idles")
+            raise ValueError(
+                f"batch_size {self.batch_size} is less than num_workers {self.num_workers}: a worker idles"
+            )
         return self
 
     @property

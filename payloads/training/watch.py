@@ -16,6 +16,8 @@ import ray.train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 POLL_S = 2.0
+# The last event may still be on its way when the controller has ended.
+LAST_S = 1.0
 Event = dict[str, Any]
 
 
@@ -45,10 +47,10 @@ class Forward(ray.train.UserCallback):
     def __init__(self, mailbox: Any) -> None:
         self.mailbox = mailbox
 
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:  # noqa: ARG002
         self.mailbox.put.remote({"kind": "epoch", "metrics": metrics[0]})
 
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
         for rank, error in worker_exceptions.items():
             cause = getattr(error, "cause", None) or error
             self.mailbox.put.remote({"kind": "failure", "rank": rank, "error": type(cause).__name__})
@@ -77,7 +79,7 @@ class Watch:
     def _follow(self) -> None:
         while True:
             last = self.stopping.is_set()
-            for event in ray.get(self.mailbox.take.remote(0.2 if last else POLL_S)):
+            for event in ray.get(self.mailbox.take.remote(LAST_S if last else POLL_S)):
                 self.handle(event)
             if last:
                 return

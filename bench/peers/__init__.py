@@ -1,0 +1,1 @@
+"""Servers that the benchmarks compare with, each as its users would write it."""

@@ -1,0 +1,9 @@
+"""Fixtures of the payload tests: a real S3 server, a real MLflow server and one local Ray for all of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Tests of this folder share tables and helpers that are no tests themselves.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
