@@ -21,6 +21,10 @@ from local.engine.kubernetes.outputs import previewed_creation, unchecked_previe
 from local.engine.kubernetes.session import Session
 from local.engine.kubernetes.values import Path, has_unknown
 
+# Their name must be what their content says, so a dry run under another name is refused.
+NAMED_BY_CONTENT = ("CustomResourceDefinition", "APIService")
+ALLOCATED_TWICE = "already allocated"
+
 
 def preview_create(session: Session, target: Target) -> dict[str, Any]:
     session.note_preview(target.type.gvk, target.inputs)
@@ -38,6 +42,8 @@ def preview_create(session: Session, target: Target) -> dict[str, Any]:
         pass
     elif existing is not None and session.is_known(target.urn):
         # A replacement: the old object is still there under the same name.
+        if target.type.gvk.kind in NAMED_BY_CONTENT:
+            return unchecked_preview(body)
         body = _renamed(body)
     elif existing is not None and not session.settings.upsert_existing and not ownership.has_applied(existing, manager):
         raise OperationError(
@@ -54,7 +60,6 @@ def preview_create(session: Session, target: Target) -> dict[str, Any]:
 def preview_update(
     session: Session, target: Target, old_state: Mapping[str, Any], ignored: tuple[Path, ...]
 ) -> dict[str, Any]:
-    session.note_preview(target.type.gvk, target.inputs)
     if has_unknown(target.inputs):
         return dict(target.inputs)
     resource = _resource(session, target)
@@ -98,6 +103,9 @@ def _dry_run(
                     f'The namespace "{error.missing_namespace}" does not exist yet, so this preview could not check '
                     "the object.",
                 )
+            return None
+        if ALLOCATED_TWICE in error.message and session.is_known(target.urn):
+            # What a replacement asks for is still the old object's.
             return None
         raise
 

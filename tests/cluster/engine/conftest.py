@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.engine import provider_process
+from local.engine.environment import engine_environment
+from local.engine.stacks import ensure_stack
+from local.progress import reporter
+from local.settings import LocalSettings
+from local.toolchain import build
+from local.toolchain.build import Toolchain
+from tests.cluster.engine import project, provider_process
+from tests.cluster.engine.project import Project
 from tests.cluster.engine.provider_process import Provider
 
 Kubectl = Callable[..., str]
@@ -73,3 +80,27 @@ def start_provider(api: Path) -> Iterator[Callable[..., Provider]]:
     for provider in started:
         if provider.process.poll() is None:
             provider_process.stop(provider)
+
+
+@pytest.fixture(scope="session")
+def toolchain(local_settings: LocalSettings) -> Toolchain:
+    """Our own CLI, built if it is not; ENGINE_TEST_PULUMI names another."""
+    given = os.environ.get("ENGINE_TEST_PULUMI")
+    if given:
+        return Toolchain(Path(given).parent, Path(given))
+    return build.ensure(local_settings, reporter())
+
+
+@pytest.fixture
+def new_project(tmp_path: Path, toolchain: Toolchain) -> Callable[..., Project]:
+    """Projects that share one state of their own, which no other test sees."""
+    # The CLI counts as ours if it lies in the cache folder.
+    settings = LocalSettings(state_dir=tmp_path / "state", cache_dir=toolchain.pulumi.parents[0])
+
+    def make(program: str, *, name: str = "project", kubeconfig: Path | None = None, **files: str) -> Project:
+        folder = project.create(tmp_path / name, program, **files)
+        base = engine_environment(settings, toolchain, kubeconfig=str(kubeconfig or "/nowhere"))
+        environment = ensure_stack(toolchain.pulumi, base, folder, "test")
+        return Project(folder, toolchain.pulumi, environment)
+
+    return make

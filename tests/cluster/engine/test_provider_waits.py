@@ -71,7 +71,7 @@ def test_a_deployment_whose_image_is_missing_says_so_and_keeps_its_state(provide
 def test_a_deployment_that_never_progresses_fails_before_the_timeout(provider: Provider, namespace: str) -> None:
     start = time.monotonic()
 
-    with pytest.raises(InitFailed, match="timed out progressing; container main of pod .*absent"):
+    with pytest.raises(InitFailed, match=r"timed out progressing; container main of pod .*absent"):
         provider.create(DEPLOYMENT, _workload(namespace, "web", ABSENT, progressDeadlineSeconds=5), timeout=120)
 
     assert time.monotonic() - start < 60
