@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-import yaml
 
 from infra.errors import SettingsError
+from infra.kubernetes.crds import Crds
 from infra.kubernetes.kuberay_rbac import NAME, rbac_manifests
 from infra.kubernetes.objects import register
 from infra.kubernetes.security import container_context, resources
@@ -50,13 +50,6 @@ def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack:
     if not any(folder.glob("*.yaml")):
         raise SettingsError(f"stack {stack}: there are no CRDs in {folder}: correct {CRDS_VARIABLE}")
     return folder
-
-
-def crd_manifests(folder: Path) -> dict[str, dict[str, Any]]:
-    """The CRDs by name, in a fixed order."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 4 MB of YAML: the pure loader takes ten times as long
-    manifests = (cast(dict[str, Any], yaml.load(path.read_text(), loader)) for path in sorted(folder.glob("*.yaml")))  # noqa: S506
-    return {manifest["metadata"]["name"]: manifest for manifest in manifests}
 
 
 def operator_manifest(namespace: str, watched: str, image: pulumi.Input[str], memory: str) -> dict[str, Any]:
@@ -125,9 +118,8 @@ class KubeRay(pulumi.ComponentResource):
         self, name: str, args: KubeRayArgs, *, protect: bool, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("manta:kubernetes:KubeRay", name, None, opts)
-        manifests = crd_manifests(args.crds) if args.crds else {}
         kept = pulumi.ResourceOptions(parent=self, protect=protect)
-        crds: list[pulumi.Resource] = [register(title, manifest, kept) for title, manifest in manifests.items()]
+        crds: list[pulumi.Resource] = [Crds("crds", args.crds, kept)] if args.crds else []
         if args.settings.source == "chart":
             self._from_chart(args, crds)
         else:

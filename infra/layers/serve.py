@@ -30,7 +30,7 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
     rules.check(manifest)
     around = spec.cluster.around
     name = name_of(stack, settings)
-    config_map = naming.bundle_name(name, code.hash)
+    config_map = naming.bundle_name(str(stack), code.hash)
     owned = cluster.labels(str(stack), name)
     before = {"bundle": job.bundle_manifest(config_map, around.namespace, code.encoded, owned)}
     if settings.rollout == "in_place":
@@ -103,7 +103,7 @@ def service_spec(
             workers=settings.workers,
             preemption=settings.preemption,
             around=around,
-            bundle_config_map=None if in_place else naming.bundle_name(name, code),
+            bundle_config_map=None if in_place else naming.bundle_name(str(stack), code),
             bundle_hash=None if in_place else code,
             environment={**service.HIGH_THROUGHPUT, **settings.environment},
         ),

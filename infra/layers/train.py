@@ -27,7 +27,7 @@ async def build(stack: StackName, settings: TrainSettings, project: Path) -> dic
     rules.check(manifest)
     around = spec.cluster.around
     config_map = job.bundle_manifest(
-        naming.bundle_name(run_of(stack, settings), code.hash),
+        naming.bundle_name(str(stack), code.hash),
         around.namespace,
         code.encoded,
         cluster.labels(str(stack), spec.name),
@@ -67,7 +67,7 @@ def job_spec(stack: StackName, settings: TrainSettings, platform: contract.Contr
             workers=settings.workers,
             preemption=settings.preemption,
             around=platform.surroundings(),
-            bundle_config_map=naming.bundle_name(run_of(stack, settings), code),
+            bundle_config_map=naming.bundle_name(str(stack), code),
             bundle_hash=code,
             environment=settings.environment,
         ),

@@ -24,8 +24,9 @@ def run_name(name: str, bundle_hash: str, image: str, parameters: Mapping[str, A
     return checked(f"{name}-{digest}", MAX_RAY_JOB)
 
 
-def bundle_name(name: str, bundle_hash: str) -> str:
-    return f"{name}-bundle-{bundle_hash[:12]}"
+def bundle_name(stack: str, bundle_hash: str) -> str:
+    """Two stacks of the same code own a ConfigMap each, even when run and endpoint have the same name."""
+    return f"{stack}-bundle-{bundle_hash[:12]}"
 
 
 def checked(name: str, limit: int) -> str:

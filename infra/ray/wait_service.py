@@ -54,7 +54,9 @@ def wait_for_service(api: ClusterApi, wanted: WantedService, say: Callable[[str]
             raise WaitError(f"{what} is refused by the operator: {invalid}")
         broken = broken + 1 if missing and _gave_up(service) else 0
         if broken * _POLL_S >= _GIVEN_UP_FOR_S:
-            raise WaitError(f"{what} cannot be deployed{_complaints(service)}; mend it and run `pulumi up -s {wanted.stack}` again")
+            raise WaitError(
+                f"{what} cannot be deployed{_complaints(service)}; mend it and run `pulumi up -s {wanted.stack}` again"
+            )
         if missing != told:
             say(f"{what}: {missing}")
             told = missing

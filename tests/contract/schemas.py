@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from infra.kubernetes.kuberay import CRDS_VARIABLE, crd_manifests
+from infra.kubernetes.crds import read_folder
+from infra.kubernetes.kuberay import CRDS_VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[2]
 # What means the same in both kinds of schema.
@@ -35,7 +36,7 @@ def crds_folder() -> Path:
 
 @functools.cache
 def crds() -> dict[str, dict[str, Any]]:
-    return crd_manifests(crds_folder())
+    return read_folder(crds_folder())
 
 
 @functools.cache
