@@ -23,6 +23,8 @@ PAYLOADS = Path(__file__).resolve().parents[2] / "payloads"
 UV_IMAGE = "ghcr.io/astral-sh/uv:0.13.8"  # what the Dockerfile takes uv from; replaced by the one of this machine
 _VENV, _CACHE = "opt/venv", "/var/cache/uv"
 _SCRATCH = ".build-"
+# uv's words when it may not use the network and its cache lacks something.
+_NOT_CACHED = re.compile(r"network (connectivity is|was) disabled", re.IGNORECASE)
 _STEP = re.compile(r"STEP (\d+/\d+): (.*)")
 
 
@@ -40,18 +42,11 @@ def build(settings: LocalSettings, foundation: oci.Layout, folder: Path, stage: 
     for stale in folder.parent.glob(f"{_SCRATCH}*"):
         remove(stale)
     program = uv(settings)
-    cache = _filled_cache(program, folder.parent, stage)
-    work = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}buildah-", dir=folder.parent))
-    try:
-        ended = processes.stream(
-            command(work, folder, cache, program, foundation),
-            cwd=work,
-            # buildah keeps blobs on their way in TMPDIR, whose file system may be small.
-            environment={**os.environ, "TMPDIR": str(work)},
-            on_line=lambda line: stage.update(detail=_detail(line)),
-        )
-    finally:
-        remove(work)
+    ended = _buildah(program, foundation, folder, stage)
+    if ended.status and _NOT_CACHED.search(ended.output):
+        _fill_cache(program, folder.parent, stage)
+        remove(folder)
+        ended = _buildah(program, foundation, folder, stage)
     if ended.status:
         raise failure(
             "the image of the payloads was built",
@@ -60,8 +55,22 @@ def build(settings: LocalSettings, foundation: oci.Layout, folder: Path, stage: 
             "and run the same command again",
         )
     layout = oci.Layout(folder)
-    layout.add_tree(_VENV, {_CACHE: cache})
+    layout.add_tree(_VENV, {_CACHE: _cache(program)})
     return layout
+
+
+def _buildah(program: Path, foundation: oci.Layout, folder: Path, stage: Stage) -> processes.Ended:
+    work = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}buildah-", dir=folder.parent))
+    try:
+        return processes.stream(
+            command(work, folder, _cache(program), program, foundation),
+            cwd=work,
+            # buildah keeps blobs on their way in TMPDIR, whose file system may be small.
+            environment={**os.environ, "TMPDIR": str(work)},
+            on_line=lambda line: stage.update(detail=_detail(line)),
+        )
+    finally:
+        remove(work)
 
 
 def command(work: Path, folder: Path, cache: Path, program: Path, foundation: oci.Layout) -> list[str]:
@@ -89,18 +98,26 @@ def _detail(line: str) -> str | None:
     return f"step {step[1]}: {step[2][:50]}" if step else None
 
 
-def _filled_cache(program: Path, scratch: Path, stage: Stage) -> Path:
-    """uv's cache, after making sure that it holds all that the image needs: by installing it once, as links."""
+def _fill_cache(program: Path, scratch: Path, stage: Stage) -> None:
+    """Fetch what the image needs into uv's cache, with this machine's index, proxies and certificates: install it.
+
+    Seldom needed: the project's own environment has the same packages in the same versions, and more.
+    """
     stage.update(detail="fetching packages")
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}venv-", dir=scratch) as folder:
-        environment = uv_environment()
         for arguments in (
             ["venv", "--quiet", "--clear", "--python", "3.11", folder],
             ["pip", "install", "--quiet", "--no-deps", "--link-mode", "symlink", "--python", f"{folder}/bin/python",
              "-r", str(inputs()[1])],
         ):  # fmt: skip
-            ended = processes.stream([str(program), *arguments], environment=environment)
+            ended = processes.stream([str(program), *arguments], environment=uv_environment())
             if ended.status:
                 raise MantaError(explain(ended.lines, "fetching the image's packages"), ended.output)
-    found = subprocess.run([str(program), "cache", "dir"], capture_output=True, text=True, check=True, env=environment)
-    return Path(found.stdout.strip())
+
+
+def _cache(program: Path) -> Path:
+    command = [str(program), "cache", "dir"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=uv_environment())
+    folder = Path(found.stdout.strip())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
