@@ -7,3 +7,11 @@ from pathlib import Path
 
 # Tests of this folder share tables and helpers that are no tests themselves.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import pytest
+from quick import Quick, train_quickly
+
+
+@pytest.fixture(scope="session")
+def quick() -> Quick:
+    return train_quickly()

@@ -25,6 +25,12 @@ def test_a_feature_that_never_varies_becomes_zero_not_a_division_by_zero():
     assert (scaler.transform(np.full((3, 2), 7.0)) == 0).all()
 
 
+def test_a_feature_that_hardly_varies_is_not_blown_up():
+    rows = RNG.normal(0, [10.0, 0.01], size=(1000, 2))
+    scaler = Scaler.fit([Moments.of(rows)])
+    assert scaler.scale[1] == pytest.approx(0.15 * scaler.scale[0])
+
+
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="no rows"):
         Scaler.fit([])

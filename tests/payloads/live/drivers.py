@@ -1,9 +1,12 @@
-"""Training drivers as Kubernetes runs them: a process of its own that joins a Ray cluster."""
+"""Training drivers: in this process where that is enough, in one of their own where it is to be killed."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,47 +14,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from payloads.common.errors import run_main
+from payloads.training.train import main
+
 PROJECT = Path(__file__).resolve().parents[3]
-TIMEOUT_S = 240
+# Two hundred times what a run takes on an idle machine would still be a hang; this is thirty times.
+TIMEOUT_S = 900
+# A small model and few epochs: what is tested is the machinery around them.
+SMALL = {"hidden": 64, "depth": 2, "epochs": 6}
 
 
-class Driver:
-    """`python -m payloads.training.train`; `on_line` is called for each line of its output as it comes."""
+class Output:
+    """What a driver printed, line by line."""
 
-    def __init__(
-        self, address: str, flags: dict[str, Any], on_line: Callable[[Driver, str], None] | None = None
-    ) -> None:
-        arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    def __init__(self) -> None:
         self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "payloads.training.train", *arguments],
-            cwd=PROJECT,
-            env={**os.environ, "RAY_ADDRESS": address},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.on_line = on_line
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def wait(self) -> Driver:
-        self.process.wait(timeout=TIMEOUT_S)
-        self.reader.join(timeout=10)
-        return self
-
-    def kill(self) -> None:
-        """SIGKILL, as when the head pod goes."""
-        self.process.kill()
+        self.status: int | None = None
 
     @property
-    def output(self) -> str:
+    def text(self) -> str:
         return "\n".join(self.lines)
 
     @property
     def result(self) -> dict[str, Any]:
         found = [line for line in self.lines if line.startswith("result: ")]
-        assert len(found) == 1, f"expected one result line:\n{self.output}"
+        assert len(found) == 1, f"expected one result line:\n{self.text}"
+        assert self.lines[-1] == found[0], f"the result comes last:\n{self.text}"
         return json.loads(found[0].removeprefix("result: "))
 
     @property
@@ -60,14 +48,67 @@ class Driver:
         marks = [line.split()[2] for line in self.lines if line.startswith("progress: epoch ")]
         return [int(mark.split("/")[0]) for mark in marks]
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+
+def train(on_line: Callable[[str], None] | None = None, **flags: Any) -> Output:
+    """Run a driver to its end in this process, on the Ray that it is connected to."""
+    output = Output()
+    arguments = _arguments(flags)
+    before = signal.getsignal(signal.SIGTERM)
+    interrupt = signal.getsignal(signal.SIGINT)  # Ray Train leaves its own handler behind
+    stream = _Lines(output, on_line)
+    try:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            run_main(lambda: main(arguments))
+        output.status = 0
+    except SystemExit as end:
+        output.status = int(end.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
+    return output
+
+
+def train_until(address: str, fatal: Callable[[str], bool], **flags: Any) -> Output:
+    """Run a driver in a process of its own, joined to the Ray at `address`, and SIGKILL it at the first fatal line."""
+    output = Output()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "payloads.training.train", *_arguments(flags)],
+        cwd=PROJECT,
+        env={**os.environ, "RAY_ADDRESS": address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    watchdog = threading.Timer(TIMEOUT_S, process.kill)
+    watchdog.start()
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.lines.append(line.rstrip("\n"))
+            if fatal(output.lines[-1]):
+                process.kill()
+    watchdog.cancel()
+    output.status = process.returncode
+    return output
+
+
+def _arguments(flags: dict[str, Any]) -> list[str]:
+    return [f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, **flags}.items()]
+
+
+class _Lines(io.TextIOBase):
+    def __init__(self, output: Output, on_line: Callable[[str], None] | None) -> None:
+        self.output = output
+        self.on_line = on_line
+        self.rest = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            self.output.lines.append(line)
             if self.on_line:
-                self.on_line(self, self.lines[-1])
-
-
-def train(address: str, on_line: Callable[[Driver, str], None] | None = None, **flags: Any) -> Driver:
-    """Run a driver to its end. A small model and few epochs: what is tested is the machinery around them."""
-    return Driver(address, {"hidden": 64, "depth": 2, "epochs": 6, **flags}, on_line).wait()
+                self.on_line(line)
+        return len(text)

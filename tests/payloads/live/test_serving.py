@@ -1,0 +1,180 @@
+"""The classifier on real Ray Serve behind HAProxy, as RayService runs it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import RAY_ENVIRONMENT
+from quick import Quick
+from requests_table import BAD_REQUESTS, JSON, MARKER, Bad
+
+from payloads.common.settings import Platform
+from payloads.common.tracking import connect, find_or_create
+from payloads.training.register import CHAMPION, crown, log_model, register
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[2]
+NAMESPACE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--user", "--map-root-user"]
+
+
+class Server:
+    """The process of serve_server.py: one JSON line in, one out."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [*NAMESPACE, sys.executable, str(HERE / "serve_server.py"), json.dumps({"model_name": "served"})],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=PROJECT,
+                env=environment,
+            )
+        assert self._answer() == "READY", log.read_text()[-3000:]
+
+    def ask(self, method: str, path: str, body: Any = b"", **rest: Any) -> Any:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"content-type": JSON, **rest.pop("headers", {})}
+        request = {"method": method, "path": path, "headers": headers, "body": base64.b64encode(content).decode()}
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({**request, **rest}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self._answer())
+
+    def stop(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=90)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the server ended:\n{self.log.read_text()[-3000:]}"
+        return line.strip()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, quick: Quick) -> Iterator[str]:
+    """A registry in a file, with one champion in it. Nothing in the namespace can reach a server."""
+    folder = tmp_path_factory.mktemp("registry")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    previous = mlflow.get_tracking_uri()
+    client = connect(Platform(storage="s3://unused", mlflow_uri=uri, patience_s=1))
+    client.create_experiment("served", artifact_location=(folder / "artifacts").as_uri())
+    run = find_or_create(client, "served", "key", "served")
+    model_uri = log_model(run, quick.model, quick.pixels[:2], quick.classes)
+    version = register(client, "served", model_uri, run, {"accuracy": "0.97"})
+    crown(client, "served", version.version)
+    assert client.get_model_version_by_alias("served", CHAMPION).version == version.version
+    yield uri
+    mlflow.set_tracking_uri(previous)
+    mlflow.set_registry_uri(previous)
+
+
+@pytest.fixture(scope="module")
+def server(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("serve")
+    environment = {
+        **os.environ,
+        **RAY_ENVIRONMENT,
+        "PYTHONPATH": str(PROJECT),
+        "MANTA_STORAGE": "s3://unused",
+        "MLFLOW_TRACKING_URI": registry,
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    }
+    server = Server(environment, folder / "serve.log")
+    yield server
+    server.stop()
+
+
+def test_real_digits_are_recognised_over_http(server: Server, quick: Quick):
+    answer = server.ask("POST", "/predict", {"rows": quick.pixels.tolist()})
+    assert answer["status"] == 200, answer["body"]
+    body = json.loads(answer["body"])
+    labels = np.array([prediction["label"] for prediction in body["predictions"]])
+    wanted = np.array(quick.classes)[quick.targets]
+    assert (labels == wanted).mean() >= 0.95
+    assert (labels == np.array(quick.classes)[quick.labels(quick.pixels)]).mean() >= 0.995, "as the model itself says"
+
+
+def test_one_image_gets_label_confidence_version_and_request_id(server: Server, quick: Quick):
+    answer = server.ask("POST", "/predict", {"pixels": quick.pixels[0].tolist()}, headers={"x-request-id": "mine-1"})
+    body = json.loads(answer["body"])
+    assert set(body) == {"label", "confidence", "model_version", "request_id"}
+    assert body["label"] == quick.classes[quick.labels(quick.pixels[:1])[0]]
+    assert body["confidence"] == pytest.approx(quick.probabilities(quick.pixels[:1]).max(), abs=1e-4)
+    assert body["model_version"] == "1"
+    assert body["request_id"] == "mine-1"
+
+
+def test_whole_numbers_are_numbers(server: Server):
+    assert server.ask("POST", "/predict", {"pixels": [0, 16] * 32})["status"] == 200
+
+
+def test_clients_at_once_get_each_their_own_answer(server: Server, quick: Quick):
+    rows = {"rows": quick.pixels[:5].tolist()}
+    alone = json.loads(server.ask("POST", "/predict", rows)["body"])["predictions"]
+    answers = server.ask("POST", "/predict", rows, clients=24, times=5)
+    assert len(answers) == 120
+    for answer in answers:
+        assert answer["status"] == 200
+        found = json.loads(answer["body"])["predictions"]
+        assert [prediction["label"] for prediction in found] == [prediction["label"] for prediction in alone]
+
+
+@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=lambda bad: bad.name)
+def test_a_bad_request_gets_one_sentence_and_no_echo(server: Server, bad: Bad):
+    headers = {"content-type": bad.content_type}
+    answer = server.ask("POST", "/predict", bad.body, headers=headers)
+    assert answer["status"] == bad.status, answer["body"]
+    failure = json.loads(answer["body"])
+    assert bad.words in failure["error"]
+    assert MARKER not in answer["body"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/predict", 405), ("GET", "/nope", 404)])
+def test_unknown_paths_and_methods_fail_in_the_same_form(server: Server, method: str, path: str, status: int):
+    answer = server.ask(method, path)
+    assert answer["status"] == status
+    assert set(json.loads(answer["body"])) == {"error", "request_id"}
+
+
+def test_health_and_model_say_what_is_served(server: Server):
+    assert json.loads(server.ask("GET", "/healthz")["body"]) == {"status": "ok", "model_version": "1"}
+    card = json.loads(server.ask("GET", "/model")["body"])
+    assert card["model_name"] == "served"
+    assert card["classes"] == [str(digit) for digit in range(10)]
+    assert card["tags"] == {"accuracy": "0.97"}
+
+
+def test_too_many_at_once_get_503_and_a_time_to_come_back(server: Server, quick: Quick):
+    """The narrow application takes two at a time and lets two wait, each for the second that its batch takes."""
+    answers = server.ask("POST", "/narrow/predict", {"pixels": quick.pixels[0].tolist()}, clients=16, times=1)
+    statuses = [answer["status"] for answer in answers]
+    assert set(statuses) == {200, 503}
+    for answer in answers:
+        if answer["status"] == 503:
+            assert re.fullmatch(r"\d+", answer["headers"]["retry-after"])
+    assert server.ask("POST", "/narrow/predict", {"pixels": [0] * 64})["status"] == 200, "and it recovers"
+
+
+def test_after_all_of_this_the_application_is_healthy(server: Server):
+    assert server.ask("STATUS", "") == "RUNNING"
