@@ -55,7 +55,8 @@ def from_output(value: object, stack: StackName) -> Contract:
         raise ContractError(f"stack {stack} stands on {stack.platform}, which offers nothing yet: {remedy}")
     offered = dict(cast(Mapping[str, Any], value))
     version = offered.pop("version", None)
-    if version is None or int(version) != VERSION:
+    if version != VERSION:  # the engine's numbers are floats
+        version = int(version) if isinstance(version, float) else version
         raise ContractError(
             f"stack {stack.platform} keeps version {version} of the contract and {stack} needs {VERSION}: {remedy}"
         )

@@ -47,7 +47,7 @@ def wait_for_service(api: ClusterApi, wanted: WantedService, say: Callable[[str]
             answers = answers + 1 if answered else 0
             if answers >= _ANSWERS_IN_A_ROW:
                 return
-            missing = f"nothing answers at {wanted.health_path} yet"
+            missing = told if answered else f"nothing answers at {wanted.health_path} yet"
         else:
             answers = 0
         if invalid := _invalid(service):
