@@ -53,7 +53,7 @@ def plan(root: Path, prefix: str, mounts: Mapping[str, Path]) -> Tree:
     """The layer that puts what is below `root` at `prefix` (`opt/venv`), all of it owned by root.
 
     `mounts` says where folders of the container lie on this machine: a link into one of them becomes the file itself.
-    Modification times of sources are their own, since Python checks bytecode against them; others are EPOCH.
+    Modification times of linked sources are their own, since Python checks bytecode against them; others are EPOCH.
     """
     entries = [_folder(str(parent)) for parent in reversed(PurePosixPath(prefix).parents) if str(parent) != "."]
     entries.append(_folder(prefix))
@@ -72,25 +72,26 @@ def _walk(folder: Path, name: str, mounts: Mapping[str, Path]) -> Generator[Entr
             yield _folder(inner)
             yield from _walk(path, inner, mounts)
         else:
-            yield _file(path, inner)
+            yield _file(path, inner, keep_time=False)
 
 
 def _link(path: Path, name: str, mounts: Mapping[str, Path]) -> Entry:
     target = str(path.readlink())
     for mounted, folder in mounts.items():
         if target.startswith(f"{mounted}/"):
-            return _file(folder / target.removeprefix(f"{mounted}/"), name)
+            source = folder / target.removeprefix(f"{mounted}/")
+            return _file(source, name, keep_time=name.endswith(".py"))
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname, entry.mode, entry.mtime = tarfile.SYMTYPE, target, 0o777, EPOCH
     return Entry(_header(entry), None, 0)
 
 
-def _file(path: Path, name: str) -> Entry:
+def _file(path: Path, name: str, *, keep_time: bool) -> Entry:
     status = path.stat()
     entry = tarfile.TarInfo(name)
     entry.size = status.st_size
     entry.mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    entry.mtime = int(status.st_mtime) if name.endswith(".py") else EPOCH
+    entry.mtime = int(status.st_mtime) if keep_time else EPOCH
     return Entry(_header(entry), path, entry.size)
 
 

@@ -30,6 +30,7 @@ def root(tmp_path: Path) -> Path:
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "tool").write_text("#!/opt/venv/bin/python\n")
     (folder / "bin" / "tool").chmod(0o700)
+    (folder / "bin" / "activate_this.py").touch()
     (folder / "bin" / "python").symlink_to("/usr/bin/python3")
     (folder / "linked.py").symlink_to("/var/cache/uv/module.py")
     long = folder / LONG_NAME
@@ -81,7 +82,8 @@ def test_long_names_survive(root: Path, cache: Path) -> None:
 
 def test_the_same_files_give_the_same_bytes_whenever_they_were_written(root: Path, cache: Path) -> None:
     first = b"".join(plan(root / "bin", "opt", {"/var/cache/uv": cache}).chunks())
-    os.utime(root / "bin" / "tool", (EPOCH + 5, EPOCH + 5))
+    for name in ("tool", "activate_this.py"):
+        os.utime(root / "bin" / name, (EPOCH + 5, EPOCH + 5))
     assert b"".join(plan(root / "bin", "opt", {"/var/cache/uv": cache}).chunks()) == first
 
 
