@@ -102,7 +102,7 @@ def _import(cluster: Cluster, image: Image, source: Stream, stage: Stage) -> str
     )
     assert process.stdin is not None  # noqa: S101 - a pipe, by construction
     assert process.stderr is not None  # noqa: S101 - likewise
-    with process, _ended_with(cluster, process):
+    with process, ended_with(cluster, process):
         try:
             digest = source.write(process.stdin, on_bytes)
             process.stdin.close()
@@ -122,7 +122,7 @@ def _import(cluster: Cluster, image: Image, source: Stream, stage: Stage) -> str
 
 
 @contextmanager
-def _ended_with(cluster: Cluster, process: subprocess.Popen[bytes]) -> Generator[None]:
+def ended_with(cluster: Cluster, process: subprocess.Popen[bytes]) -> Generator[None]:
     """Kill `process` when the block ends or the cluster does: ctr waits for a containerd that is gone without end."""
     over = threading.Event()
 
