@@ -85,7 +85,7 @@ def _provider() -> ResourceProvider:
             api = self._api()
             names: list[str] = []
             for file in sorted(props["digests"]):
-                with open(os.path.join(props["folder"], file)) as stream:  # noqa: PTH118, PTH123
+                with open(os.path.join(str(props["folder"]), str(file))) as stream:  # noqa: PTH118, PTH123
                     manifest = yaml.load(stream, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
                 names.append(manifest["metadata"]["name"])
                 self._call(

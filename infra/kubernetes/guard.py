@@ -36,7 +36,7 @@ def _provider() -> ResourceProvider:
             from kubernetes.client.exceptions import ApiException
 
             config.load_kube_config()
-            api = client.CustomObjectsApi()
+            api: Any = client.CustomObjectsApi()
             found: list[str] = []
             for plural in ("rayjobs", "rayservices", "rayclusters"):
                 try:

@@ -55,11 +55,11 @@ class KubernetesApi:
     def log(self, pod: str, since_seconds: int | None) -> str:
         def read() -> str:
             # Raw bytes: the client would show them as a Python literal.
-            response = self._core.read_namespaced_pod_log(
+            response: Any = self._core.read_namespaced_pod_log(
                 pod, self._namespace, timestamps=True, since_seconds=since_seconds, _preload_content=False,
                 _request_timeout=_REQUEST_TIMEOUT_S,
             )  # fmt: skip
-            return cast(bytes, response.data).decode(errors="replace")
+            return response.data.decode(errors="replace")
 
         return _if_found(read, starting="") or ""
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from infra.errors import RuleError
+from infra.plain import section
 from infra.ray.naming import MAX_RAY_CLUSTER, MAX_RAY_JOB, MAX_RAY_SERVICE, checked
 from infra.ray.rules_cluster import cluster_problems
 from infra.ray.rules_deletion import deletion_problems
@@ -95,7 +96,7 @@ def _service_problems(spec: Manifest, annotations: Mapping[str, str]) -> Iterato
     cluster = spec["rayClusterConfig"]
     yield from cluster_problems(cluster, annotations)
     yield from _child_problems("RayService", cluster)
-    if ((cluster["headGroupSpec"].get("headService") or {}).get("metadata") or {}).get("name"):
+    if section(cluster, "headGroupSpec", "headService", "metadata").get("name"):
         yield "headGroupSpec.headService.metadata.name must not be set"
     if (spec.get("rayClusterDeletionDelaySeconds") or 0) < 0:
         yield "rayClusterDeletionDelaySeconds must not be negative"
@@ -119,7 +120,7 @@ def _upgrade_problems(kind: str, spec: Manifest) -> Iterator[str]:
 
 
 def _child_problems(kind: str, cluster: Manifest) -> Iterator[str]:
-    if (cluster.get("upgradeStrategy") or {}).get("type"):
+    if section(cluster, "upgradeStrategy").get("type"):
         yield f"upgradeStrategy cannot be set on the Ray cluster of a {kind}"
-    if (cluster.get("authOptions") or {}).get("enableK8sTokenAuth"):
+    if section(cluster, "authOptions").get("enableK8sTokenAuth"):
         yield f"authOptions.enableK8sTokenAuth is not supported for a {kind}"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.plain import entries, section
+
 Manifest = Mapping[str, Any]
 _V2 = "RAY_enable_autoscaler_v2"
 _LABEL = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -14,7 +16,7 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 def cluster_problems(spec: Manifest, annotations: Mapping[str, str]) -> Iterator[str]:
     head = spec["headGroupSpec"]
-    workers = spec.get("workerGroupSpecs", [])
+    workers = entries(spec, "workerGroupSpecs")
     scaling = bool(spec.get("enableInTreeAutoscaling"))
     for name, group in (("head", head), *((worker.get("groupName", "?"), worker) for worker in workers)):
         if not group["template"]["spec"].get("containers"):
@@ -29,7 +31,7 @@ def cluster_problems(spec: Manifest, annotations: Mapping[str, str]) -> Iterator
 
 
 def _group_problems(name: str, group: Manifest) -> Iterator[str]:
-    params = group.get("rayStartParams") or {}
+    params = section(group, "rayStartParams")
     for key, value in params.items():
         if not isinstance(value, str):
             yield f"group {name}: rayStartParams.{key} is {value!r}, and KubeRay takes only text: quote it"
@@ -37,7 +39,7 @@ def _group_problems(name: str, group: Manifest) -> Iterator[str]:
         yield f"group {name} sets resources both in rayStartParams and in resources: keep one"
     if "labels" in params:
         yield f"group {name}: rayStartParams.labels is not supported: use the group's labels"
-    for key, value in (group.get("labels") or {}).items():
+    for key, value in section(group, "labels").items():
         if not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             yield f"group {name}: {key}={value} is no Kubernetes label"
 
@@ -61,7 +63,7 @@ def _worker_problems(worker: Manifest, spec: Manifest, scaling: bool) -> Iterato
 
 def _fault_tolerance_problems(spec: Manifest, annotations: Mapping[str, str]) -> Iterator[str]:
     options, env = spec.get("gcsFaultToleranceOptions"), _head_env(spec)
-    params = spec["headGroupSpec"].get("rayStartParams") or {}
+    params = section(spec, "headGroupSpec", "rayStartParams")
     if options and annotations.get("ray.io/ft-enabled"):
         yield "the annotation ray.io/ft-enabled and gcsFaultToleranceOptions exclude each other: keep the options"
     if not options and annotations.get("ray.io/ft-enabled") != "true" and "RAY_REDIS_ADDRESS" in env:
@@ -80,7 +82,7 @@ def _fault_tolerance_problems(spec: Manifest, annotations: Mapping[str, str]) ->
 
 
 def _autoscaler_problems(spec: Manifest, scaling: bool) -> Iterator[str]:
-    options, env = spec.get("autoscalerOptions") or {}, _head_env(spec)
+    options, env = section(spec, "autoscalerOptions"), _head_env(spec)
     if not scaling and env.get(_V2) in ("1", "true"):
         yield f"{_V2} is set while enableInTreeAutoscaling is off"
     if scaling and options.get("version") and _V2 in env:
@@ -89,7 +91,7 @@ def _autoscaler_problems(spec: Manifest, scaling: bool) -> Iterator[str]:
         # Not refused: Ray then runs v2 without the settings that KubeRay makes for it.
         yield "autoscalerOptions.version must be v2 while autoscaling is on"
     if _autoscaler_v2(spec, scaling):
-        for group in (spec["headGroupSpec"], *spec.get("workerGroupSpecs", [])):
+        for group in (spec["headGroupSpec"], *entries(spec, "workerGroupSpecs")):
             if group["template"]["spec"].get("restartPolicy", "Never") != "Never":
                 yield f"group {group.get('groupName', 'head')}: restartPolicy must be Never under autoscaler v2"
     if (options.get("idleTimeoutSeconds") or 0) < 0:
@@ -97,7 +99,7 @@ def _autoscaler_problems(spec: Manifest, scaling: bool) -> Iterator[str]:
 
 
 def _auth_problems(spec: Manifest) -> Iterator[str]:
-    auth = spec.get("authOptions") or {}
+    auth = section(spec, "authOptions")
     if auth.get("mode") != "token":
         if auth.get("enableK8sTokenAuth"):
             yield "authOptions.enableK8sTokenAuth needs authOptions.mode token"
@@ -115,9 +117,9 @@ def _auth_problems(spec: Manifest) -> Iterator[str]:
 
 
 def _autoscaler_v2(spec: Manifest, scaling: bool) -> bool:
-    return scaling and (spec.get("autoscalerOptions") or {}).get("version") == "v2"
+    return scaling and section(spec, "autoscalerOptions").get("version") == "v2"
 
 
 def _head_env(spec: Manifest) -> dict[str, str]:
     container = spec["headGroupSpec"]["template"]["spec"]["containers"][0]
-    return {entry["name"]: entry.get("value", "") for entry in container.get("env", [])}
+    return {entry["name"]: entry.get("value", "") for entry in entries(container, "env")}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.plain import entries, section
+
 # Deletion goes from the workers to the RayJob itself, so a later step must not be due before an earlier one.
 _ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
@@ -13,7 +15,7 @@ def deletion_problems(spec: Mapping[str, Any]) -> Iterator[str]:
     strategy = spec.get("deletionStrategy")
     if strategy is None:
         return
-    rules = strategy.get("deletionRules") or []
+    rules = entries(strategy, "deletionRules")
     legacy = {key: strategy[key] for key in ("onSuccess", "onFailure") if key in strategy}
     if rules and spec.get("shutdownAfterJobFinishes"):
         yield "deletionRules and shutdownAfterJobFinishes exclude each other"
@@ -27,7 +29,7 @@ def deletion_problems(spec: Mapping[str, Any]) -> Iterator[str]:
         yield "deletionStrategy must not be empty"
 
 
-def _rule_problems(rules: list[Mapping[str, Any]], spec: Mapping[str, Any]) -> Iterator[str]:
+def _rule_problems(rules: list[dict[str, Any]], spec: Mapping[str, Any]) -> Iterator[str]:
     due: dict[tuple[str, str], dict[str, int]] = {}
     for index, rule in enumerate(rules):
         where, policy, condition = f"deletionRules[{index}]", rule["policy"], rule["condition"]
@@ -40,7 +42,7 @@ def _rule_problems(rules: list[Mapping[str, Any]], spec: Mapping[str, Any]) -> I
             yield f"{where}: ttlSeconds must not be negative"
         if spec.get("clusterSelector") and policy in ("DeleteCluster", "DeleteWorkers"):
             yield f"{where}: {policy} excludes clusterSelector"
-        if policy == "DeleteWorkers" and (spec.get("rayClusterSpec") or {}).get("enableInTreeAutoscaling"):
+        if policy == "DeleteWorkers" and section(spec, "rayClusterSpec").get("enableInTreeAutoscaling"):
             yield f"{where}: DeleteWorkers excludes autoscaling"
         if policy == "DeleteSelf":
             # Not refused: Pulumi would find its RayJob gone and train again.
@@ -56,12 +58,12 @@ def _rule_problems(rules: list[Mapping[str, Any]], spec: Mapping[str, Any]) -> I
 
 
 def _legacy_problems(legacy: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
-    policies = [(legacy.get(key) or {}).get("policy") for key in ("onSuccess", "onFailure")]
+    policies = [section(legacy, key).get("policy") for key in ("onSuccess", "onFailure")]
     if None in policies:
         yield "onSuccess and onFailure must both be set, each with a policy"
     if spec.get("clusterSelector") and any(policy in ("DeleteCluster", "DeleteWorkers") for policy in policies):
         yield "clusterSelector excludes DeleteCluster and DeleteWorkers"
-    if "DeleteWorkers" in policies and (spec.get("rayClusterSpec") or {}).get("enableInTreeAutoscaling"):
+    if "DeleteWorkers" in policies and section(spec, "rayClusterSpec").get("enableInTreeAutoscaling"):
         yield "DeleteWorkers excludes autoscaling"
     if "DeleteNone" in policies and spec.get("shutdownAfterJobFinishes"):
         yield "DeleteNone and shutdownAfterJobFinishes exclude each other"

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import yaml
 
+from infra.plain import entries, section
+
 # The fields of ray.serve.schema's models. Importing Ray here would cost every `pulumi up` seconds and memory; a test
 # compares them with the installed Ray.
 TOP_LEVEL = frozenset({
@@ -46,13 +48,13 @@ def serve_problems(text: str) -> Iterator[str]:
         return
     config = cast(dict[str, Any], config)
     yield from _unknown("serveConfigV2", config, TOP_LEVEL)
-    for application in config["applications"]:
+    for application in entries(config, "applications"):
         name = f"application {application.get('name', 'default')}"
         yield from _unknown(name, application, APPLICATION)
-        working_dir = str((application.get("runtime_env") or {}).get("working_dir", "://"))
+        working_dir = str(section(application, "runtime_env").get("working_dir", "://"))
         if "://" not in working_dir:
             yield f"{name}: runtime_env.working_dir {working_dir} is a local path, and Serve takes only a URI"
-        for deployment in application.get("deployments") or []:
+        for deployment in entries(application, "deployments"):
             yield from _deployment_problems(f"{name}, deployment {deployment.get('name')}", deployment)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from infra.errors import WaitError
+from infra.plain import section
 from infra.ray.cluster_api import ClusterApi, patiently
 from infra.ray.follow import LogFollower
 
@@ -50,7 +51,7 @@ def wait_for_run(api: ClusterApi, wanted: Wanted, say: Callable[[str], None]) ->
         job = patiently(lambda: api.resource("rayjobs", wanted.name), what)
         if job is None:
             raise WaitError(f"{what} is gone: somebody deleted its RayJob; run `pulumi refresh -s {wanted.stack}`")
-        status = cast(Mapping[str, Any], job.get("status") or {})
+        status = section(job, "status")
         for line in patiently(follower.new_lines, what):
             if line.startswith(PROGRESS):
                 say(line)
@@ -70,7 +71,7 @@ def wait_for_run(api: ClusterApi, wanted: Wanted, say: Callable[[str], None]) ->
 
 def _end(api: ClusterApi, wanted: Wanted, job: Mapping[str, Any], follower: LogFollower) -> Mapping[str, Any] | None:
     status = job["status"]
-    kept = (job["metadata"].get("annotations") or {}).get(RESULT_ANNOTATION)
+    kept = section(job, "metadata", "annotations").get(RESULT_ANNOTATION)
     ended_well = status["jobDeploymentStatus"] == "Complete" and status.get("jobStatus") == "SUCCEEDED"
     if ended_well and kept:
         return cast(Mapping[str, Any], json.loads(kept))

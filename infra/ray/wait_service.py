@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from infra.errors import WaitError
+from infra.plain import entries, section
 from infra.ray.cluster_api import ClusterApi, patiently
 from infra.ray.serve_config import PORT
 
@@ -70,7 +71,7 @@ def wait_for_service(api: ClusterApi, wanted: WantedService, say: Callable[[str]
 
 def what_is_missing(service: Mapping[str, Any]) -> str:
     """Why this state is not the wanted one yet, or an empty text."""
-    status = cast(Mapping[str, Any], service.get("status") or {})
+    status = section(service, "status")
     if int(status.get("observedGeneration", 0)) < int(service["metadata"].get("generation", 1)):
         return "waiting for the operator"
     conditions = _conditions(status)
@@ -86,34 +87,34 @@ def what_is_missing(service: Mapping[str, Any]) -> str:
 
 
 def _invalid(service: Mapping[str, Any]) -> str:
-    ready = _conditions(cast(Mapping[str, Any], service.get("status") or {})).get("Ready", {})
+    ready = _conditions(section(service, "status")).get("Ready", {})
     reason = str(ready.get("reason", ""))
     return f"{reason}: {ready.get('message', '')}" if reason in ("ValidationFailed", "InitializingTimeout") else ""
 
 
 def _gave_up(service: Mapping[str, Any]) -> bool:
     """Whether Serve has stopped trying to start an application."""
-    status = cast(Mapping[str, Any], service.get("status") or {})
+    status = section(service, "status")
     which = "pendingServiceStatus" if _applications(status, "pendingServiceStatus") else "activeServiceStatus"
     return any(app.get("status") == "DEPLOY_FAILED" for app in _applications(status, which).values())
 
 
 def _complaints(service: Mapping[str, Any]) -> str:
-    status = cast(Mapping[str, Any], service.get("status") or {})
+    status = section(service, "status")
     said: list[str] = []
     for which in ("pendingServiceStatus", "activeServiceStatus"):
         for name, application in _applications(status, which).items():
             if application.get("status") in _BROKEN and application.get("message"):
                 said.append(f"application {name}: {str(application['message']).strip().splitlines()[-1]}")
-            for title, deployment in (application.get("serveDeploymentStatuses") or {}).items():
+            for title, deployment in section(application, "serveDeploymentStatuses").items():
                 if deployment.get("message"):
                     said.append(f"deployment {title}: {str(deployment['message']).strip().splitlines()[-1]}")
     return "".join(f"; {line}" for line in said[:3])
 
 
 def _applications(status: Mapping[str, Any], which: str) -> Mapping[str, Mapping[str, Any]]:
-    return (status.get(which) or {}).get("applicationStatuses") or {}
+    return section(status, which, "applicationStatuses")
 
 
 def _conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(condition["type"]): condition for condition in status.get("conditions") or []}
+    return {str(condition["type"]): condition for condition in entries(status, "conditions")}
