@@ -25,6 +25,8 @@ _KILL_PATIENCE_S = 10.0
 _NOTE_PATIENCE_S = 2.0
 
 _STARTED_FILE = "started"
+_SPEC_FILE = "node.json"
+_SUPERVISOR = "local.cluster.supervisor"
 
 
 def started_from(layout: Layout) -> str:
@@ -58,6 +60,8 @@ def start(settings: LocalSettings, layout: Layout, digest: str) -> Cluster:
 def stop(settings: LocalSettings, layout: Layout) -> bool:
     """End the node and clear up; false when none ran."""
     cluster = find(settings)
+    # First, so that an `up` that comes while the node is ending does not take it for one that runs.
+    (layout.run / _STARTED_FILE).unlink(missing_ok=True)
     if cluster is not None:
         os.kill(cluster.supervisor, signal.SIGTERM)
         if not _gone(cluster.supervisor, _STOP_PATIENCE_S):
@@ -73,7 +77,7 @@ def stop(settings: LocalSettings, layout: Layout) -> bool:
 
 def _launch(layout: Layout, log: Path) -> int:
     # -S and -E: no site packages and no PYTHON* variables, for a small process that nothing can bend.
-    command = [sys.executable, "-E", "-s", "-S", "-m", "local.cluster.supervisor", str(layout.config / "node.json")]
+    command = [sys.executable, "-E", "-s", "-S", "-m", _SUPERVISOR, str(layout.config / _SPEC_FILE)]
     with log.open("ab") as output:
         log.chmod(0o600)
         return subprocess.run(
@@ -106,9 +110,26 @@ def _gone(pid: int, patience_s: float) -> bool:
 
 def _clear(settings: LocalSettings, layout: Layout) -> None:
     """Remove what outlives a node: its control groups, with any process that is still in one, and its notes."""
+    _refuse_anothers(settings, layout)
     try:
         cgroups.remove(settings.instance)
     except TimeoutError as error:
         raise MantaError(f"{error}: end these processes, then run the same command again") from None
     for name in (STATUS_FILE, _STARTED_FILE):
         (layout.run / name).unlink(missing_ok=True)
+
+
+def _refuse_anothers(settings: LocalSettings, layout: Layout) -> None:
+    """MantaError when the control groups of this name belong to a cluster with another state folder."""
+    ours = layout.config / _SPEC_FILE
+    for pid in cgroups.processes(settings.instance):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        except OSError:
+            continue
+        spec = Path(words[-1])
+        if _SUPERVISOR in words and spec != ours and spec.exists():
+            raise MantaError(
+                f"another cluster called {settings.instance} runs, with its state in {spec.parents[1]}: "
+                "choose another name with MANTA_INSTANCE, or that folder with MANTA_STATE_DIR"
+            )

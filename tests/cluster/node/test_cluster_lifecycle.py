@@ -192,6 +192,37 @@ def test_a_start_that_is_interrupted_is_finished_by_the_next(second: Second) -> 
     assert local.cluster.status(second.settings).healthy
 
 
+def test_a_start_while_the_cluster_is_ending_waits_and_starts_it(second: Second) -> None:
+    supervisor = second.up().supervisor
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.cluster", "down"],
+        cwd=PROJECT,
+        env=environment(second),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    started = second.settings.state_dir / "run" / "started"
+    eventually(lambda: not started.exists(), "the cluster is ending", within_s=20)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode in (130, 0), output
+    assert second.up().supervisor != supervisor
+    assert local.cluster.status(second.settings).healthy
+
+
+def test_a_cluster_of_the_same_name_with_another_state_is_not_touched(second: Second, tmp_path: Path) -> None:
+    supervisor = second.up().supervisor
+    other = second.settings.model_copy(update={"state_dir": tmp_path / "other"})
+    with pytest.raises(MantaError, match=f"another cluster called {INSTANCE} runs, with its state in "):
+        local.cluster.up(other, second.toolchain, second.reporter)
+    with pytest.raises(MantaError, match="choose another name with MANTA_INSTANCE"):
+        local.cluster.down(other, second.reporter)
+    assert second.running.supervisor == supervisor
+    assert local.cluster.status(second.settings).healthy
+
+
 def test_two_starts_at_once_make_one_cluster(second: Second) -> None:
     second.down()
     processes = [start_up(second), start_up(second)]
