@@ -69,7 +69,7 @@ def test_nothing_but_progress_and_the_result_is_printed(first: Output):
 def test_mlflow_knows_what_ran_and_how_it_went(first: Output, client: mlflow.MlflowClient):
     run = only_run(client, "first")
     assert run.info.status == "FINISHED"
-    assert run.data.params["hidden"] == "64"
+    assert run.data.params["hidden"] == "256"
     assert {"manta.bundle", "manta.image", "manta.dataset", "manta.ray_job", "manta.stack"} <= set(run.data.tags)
     for name in METRICS:
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, name)]

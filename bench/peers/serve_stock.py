@@ -1,0 +1,43 @@
+"""The peer: Ray Serve as its guide shows it, with its default settings and two replicas.
+
+FastAPI ingress, `@serve.batch` of 64 rows or 5 ms. `max_ongoing_requests` keeps its default of 5, so batches stay that
+small: this is what the settings of this project change. Usage: python serve_stock.py MODEL PORT
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import uuid
+
+import ray
+from batcher import MAX_BATCH, MAX_WAIT_S, Model, PredictAnswer, PredictRequest
+from fastapi import FastAPI
+from ray import serve
+
+api = FastAPI()
+
+
+@serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 1})
+@serve.ingress(api)
+class Classifier:
+    def __init__(self, path: str) -> None:
+        self.model = Model(path)
+
+    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=MAX_WAIT_S)
+    async def infer(self, rows: list[list[float]]) -> list[tuple[float, int]]:
+        return self.model(rows)
+
+    @api.post("/predict")
+    async def predict(self, request: PredictRequest) -> PredictAnswer:
+        confidence, label = await self.infer(request.pixels)
+        return PredictAnswer(label=str(label), confidence=confidence, model_version="1", request_id=uuid.uuid4().hex)
+
+
+if __name__ == "__main__":
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[2])})
+    serve.run(Classifier.bind(sys.argv[1]))
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    serve.shutdown()
+    ray.shutdown()

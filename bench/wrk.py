@@ -1,0 +1,55 @@
+"""wrk, the load generator of Debian: its script and its report."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import MantaError
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw: requests a second, latencies in milliseconds, answers other than 2xx or 3xx."""
+
+    rate: float
+    p50: float
+    p99: float
+    errors: int
+
+
+def lua(body: dict[str, list[int]]) -> str:
+    content = json.dumps(body, separators=(",", ":"))
+    return f"wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = '{content}'\n"
+
+
+def wrk(script: Path, url: str, seconds: int, connections: int) -> Load:
+    """POST to `url` for `seconds` from one thread with `connections` connections, each waiting for its answer."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
+    done = subprocess.run([*command, url], stdout=subprocess.PIPE, text=True, check=True)
+    return parse(done.stdout)
+
+
+def parse(output: str) -> Load:
+    """wrk's report as numbers."""
+
+    def found(pattern: str) -> re.Match[str]:
+        match = re.search(pattern, output)
+        if match is None:
+            raise MantaError(f"wrk's report cannot be read:\n{output}")
+        return match
+
+    def milliseconds(share: str) -> float:
+        value, unit = found(rf"{share}%\s+([\d.]+)(us|ms|s)").groups()
+        return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+    errors = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    return Load(
+        rate=float(found(r"Requests/sec:\s+([\d.]+)").group(1)),
+        p50=milliseconds("50"),
+        p99=milliseconds("99"),
+        errors=int(errors.group(1)) if errors else 0,
+    )
