@@ -7,6 +7,7 @@ a CustomResourceDefinition may have been created a moment ago.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -47,6 +48,14 @@ class Resource:
         base = f"/apis/{self.gvk.group}/{self.gvk.version}" if self.gvk.group else f"/api/{self.gvk.version}"
         scope = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
         return f"{base}{scope}/{self.plural}" + (f"/{quote(name)}" if name else "")
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong below HTTP, without the chain of objects that the libraries put around it."""
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "no answer in time"
+    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
+    return found[1].lower() if found else str(error.args[-1] if error.args else error)
 
 
 class Client:
@@ -105,11 +114,9 @@ class Client:
             delay = min(delay * 2, 2.0)
 
     def _unreachable(self, error: Exception) -> str:
-        reason = error.args[-1] if error.args else error
-        text = str(reason).rpartition(": ")[2] if "object at 0x" in str(reason) else str(reason)
         return (
-            f"The Kubernetes API server at {self._transport.server} cannot be reached ({text}): is the cluster "
-            "running, and is KUBECONFIG the right one?"
+            f"The Kubernetes API server at {self._transport.server} cannot be reached ({_cause(error)}): is the "
+            "cluster running, and is KUBECONFIG the right one?"
         )
 
     def resource(self, gvk: GroupVersionKind, *, refresh: bool = False) -> Resource:

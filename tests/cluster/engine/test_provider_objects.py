@@ -311,7 +311,9 @@ def test_an_unreachable_cluster_is_one_clear_sentence(
         )
     )
     provider = start_provider(kubeconfig=kubeconfig)
-    with pytest.raises(grpc.RpcError, match=r"https://127\.0\.0\.1:9 cannot be reached \(.*refused.*KUBECONFIG"):
+    with pytest.raises(
+        grpc.RpcError, match=r"https://127\.0\.0\.1:9 cannot be reached \(connection refused\).*KUBECONFIG"
+    ):
         provider.create(CONFIG_MAP, _config_map(namespace, "x"))
     reachable = start_provider()
     created = reachable.create(CONFIG_MAP, _config_map(namespace, "x"))
