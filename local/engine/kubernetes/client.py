@@ -52,10 +52,12 @@ class Resource:
 
 def _cause(error: Exception) -> str:
     """What went wrong below HTTP, without the chain of objects that the libraries put around it."""
+    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
+    if found:
+        return found[1].lower()
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
-    return found[1].lower() if found else str(error.args[-1] if error.args else error)
+    return str(error.args[-1] if error.args else error)
 
 
 class Client:
