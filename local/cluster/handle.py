@@ -37,10 +37,6 @@ class Cluster:
         """Command line that runs `command`, a program of the host, in the cluster's network."""
         return ["nsenter", f"--net={self.network}", "--", *command]
 
-    def exec_on_node(self, *command: str) -> list[str]:
-        """Command line that runs `command` in all of the node's namespaces."""
-        return ["nsenter", f"--target={self.supervisor}", "--all", "--", *command]
-
     def ctr(self, *arguments: str) -> list[str]:
         """Command line of containerd's client for the images and containers of Kubernetes. It reads and writes files
         of the host."""

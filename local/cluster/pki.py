@@ -10,8 +10,10 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.cluster import names
@@ -110,7 +112,7 @@ def _digest(request: Request) -> str:
     return hashlib.sha256(json.dumps(asdict(request), sort_keys=True).encode()).hexdigest()
 
 
-def _secret_files(layout: Layout) -> tuple[Any, Any]:
+def _secret_files(layout: Layout) -> tuple[Path, Path]:
     return layout.pki / "service-account.key", layout.pki / "encryption.json"
 
 
@@ -118,7 +120,7 @@ def _secrets_exist(layout: Layout) -> bool:
     return all(file.exists() for file in _secret_files(layout))
 
 
-def _ensure_secrets(layout: Layout, private_key: Any) -> None:
+def _ensure_secrets(layout: Layout, private_key: Callable[[], bytes]) -> None:
     """The service accounts' signing key and the key that encrypts Secrets in etcd: made once, never renewed, because
     every token and every stored Secret would be lost with them."""
     signing, encryption = _secret_files(layout)

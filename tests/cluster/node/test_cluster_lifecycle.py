@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -303,7 +302,6 @@ def test_a_hanging_cluster_is_started_anew(second: Second, monkeypatch: pytest.M
     assert frozen is not None
     os.kill(frozen, signal.SIGSTOP)
     monkeypatch.setattr("local.cluster.lifecycle._RUNNING_PATIENCE_S", 3.0)
-    began = time.monotonic()
     second.up()
-    assert time.monotonic() - began < 60
+    assert pids(second)["apiserver"] != frozen
     assert local.cluster.status(second.settings).healthy
