@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from infra import contract
+from infra.errors import MantaError
 from infra.kubernetes import mlflow, s3
 from infra.kubernetes.credentials import RandomSecret
 from infra.kubernetes.guard import RunGuard
@@ -123,6 +125,14 @@ def _images(settings: PlatformSettings) -> dict[str, pulumi.Output[str]]:
     recorded = k8s.core.v1.ConfigMap.get("images", f"{source.namespace}/{source.config_map}")
 
     def digest(name: str) -> pulumi.Output[str]:
-        return recorded.data.apply(lambda data: data[name])
+        return recorded.data.apply(lambda data: _digest(data, name))
+
+    def _digest(data: Mapping[str, str] | None, name: str) -> str:
+        if not data or name not in data:
+            raise MantaError(
+                f"ConfigMap {source.namespace}/{source.config_map} records no image {name}: run `make up`, which "
+                "builds the images and records their digests"
+            )
+        return data[name]
 
     return {name: digest(name) for name in ("ray", "ray-operator", "versitygw")}

@@ -24,6 +24,9 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
     """Bundle and RayService, checked before either is sent; then, by choice, until requests are answered."""
     capacity.check_serving(settings, str(stack))
     code = bundle.build(project / settings.bundle)
+    for number, application in enumerate(settings.applications):
+        module = application.import_path.partition(":")[0]
+        bundle.check_module(code, module, f"applications.{number}.importPath", str(stack))
     platform = await contract.read(stack)
     spec = service_spec(stack, settings, platform, code.hash, await _model_version(stack, settings))
     manifest = service.service_manifest(spec)

@@ -21,6 +21,7 @@ async def build(stack: StackName, settings: TrainSettings, project: Path) -> dic
     """Bundle and RayJob, checked before either is sent; then, by choice, the run's end and result."""
     capacity.check_training(settings, str(stack))
     code = bundle.build(project / settings.bundle)
+    bundle.check_module(code, settings.entrypoint, "entrypoint", str(stack))
     platform = await contract.read(stack)
     spec = job_spec(stack, settings, platform, code.hash)
     manifest = job.job_manifest(spec)

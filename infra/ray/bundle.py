@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.errors import MantaError
+from infra.errors import MantaError, SettingsError
 
 # A ConfigMap, all of it, must stay within 1 MiB; base64 takes four bytes for three.
 MAX_ENCODED = 1024 * 1024 - 8 * 1024
@@ -20,8 +21,13 @@ _NOT_CODE = frozenset({"requirements.txt", "requirements.in", "Dockerfile"})
 
 @dataclass(frozen=True)
 class Bundle:
-    """`content` is a zip whose paths start with the package's name; `hash` is of what is in it."""
+    """`content` is a zip whose paths start with the package's name; `hash` is of what is in it.
 
+    `modules` are the dotted names that can be imported from it.
+    """
+
+    package: str
+    modules: frozenset[str]
     content: bytes
     hash: str
 
@@ -43,10 +49,27 @@ def build(package: Path) -> Bundle:
             entry.external_attr = 0o644 << 16
             entry.create_system = 3  # Unix; the default depends on the machine that zips
             archive.writestr(entry, content)
-    bundle = Bundle(buffer.getvalue(), _hash(files))
+    modules = frozenset(_module(name) for name in files if name.endswith(".py"))
+    bundle = Bundle(package.name, modules, buffer.getvalue(), _hash(files))
     if len(bundle.encoded) > MAX_ENCODED:
         raise MantaError(_too_large(package, files, len(bundle.encoded)))
     return bundle
+
+
+def check_module(bundle: Bundle, module: str, key: str, stack: str) -> None:
+    """Raise SettingsError if `module`, which the setting `key` names, should be in the bundle and is not.
+
+    A module of another package may be in the image; only its import can tell.
+    """
+    if module.split(".")[0] != bundle.package or module in bundle.modules:
+        return
+    close = difflib.get_close_matches(module, bundle.modules, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there is no such file in {bundle.package}/"
+    raise SettingsError(f"stack {stack}: manta:{key}={module} cannot be imported from the bundle ({hint})")
+
+
+def _module(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _sources(package: Path) -> list[Path]:

@@ -69,6 +69,7 @@ def test_in_place_leaves_the_pods_out_of_the_code(standing: Engine) -> None:
         ("train-local-fast", {"workers": {"count": 2, "cpus": 1, "memory": "3Gi"}}, "leave none to Ray Data"),
         ("serve-local", {"follow": "train-local-gone"}, "manta:follow=train-local-gone names no stack"),
         ("serve-local", {"bundle": "docs"}, "there is no Python package at"),
+        ("train-local-fast", {"entrypoint": "payloads.training.trian"}, "did you mean payloads.training.train?"),
     ],
 )
 def test_a_stack_that_cannot_be_is_refused_by_its_preview(

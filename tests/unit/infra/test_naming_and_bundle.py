@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.errors import MantaError, RuleError
+from infra.errors import MantaError, RuleError, SettingsError
 from infra.ray import bundle, naming
 from infra.stack import MAX_RUN
 
@@ -95,6 +95,17 @@ def test_a_bundle_over_a_mebibyte_names_the_largest_files(package: Path) -> None
     with pytest.raises(MantaError, match=r"takes \d+ KiB and a ConfigMap holds 1016") as caught:
         bundle.build(package)
     assert "payloads/weights.json (2929 KiB)" in str(caught.value)
+
+
+@pytest.mark.parametrize("module", ["payloads.training.train", "payloads.training", "torch.distributed.run"])
+def test_a_module_that_is_there_or_may_be_in_the_image_is_accepted(package: Path, module: str) -> None:
+    bundle.check_module(bundle.build(package), module, "entrypoint", "train-local")
+
+
+def test_a_module_that_the_bundle_lacks_is_refused_before_anything_runs(package: Path) -> None:
+    with pytest.raises(SettingsError, match=r"manta:entrypoint=payloads.training.trian cannot be imported") as caught:
+        bundle.check_module(bundle.build(package), "payloads.training.trian", "entrypoint", "train-local")
+    assert "did you mean payloads.training.train?" in str(caught.value)
 
 
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:
