@@ -10,14 +10,14 @@ from local.progress import Reporter
 from local.settings import LocalSettings
 
 # Tiers in the order of their cost, so that a cheap failure is seen first. The last one uses the real cluster.
-FAST_TIERS = ("tests/unit", "tests/contract", "tests/payloads")
-ALL_TIERS = (*FAST_TIERS, "tests/graph", "tests/cluster")
+TIERS = ("tests/unit", "tests/contract", "tests/payloads", "tests/graph", "tests/cluster")
+FAST = ("tests/unit", "tests/contract", "tests/payloads/code", "-m", "not cluster")
 
 
 def test(settings: LocalSettings, report: Reporter, *, fast: bool) -> int:
     """pytest over the tiers; its exit status. Replaces this process, so that Ctrl-C is pytest's."""
     ensure_environment(settings, report)
-    return _replace([sys.executable, "-m", "pytest", *(FAST_TIERS if fast else ALL_TIERS)])
+    return _replace([sys.executable, "-m", "pytest", *(FAST if fast else TIERS)])
 
 
 def lint(settings: LocalSettings, report: Reporter) -> int:

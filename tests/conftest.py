@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.settings import LocalSettings, load
+from local.up import shell
 
 PROJECT = Path(__file__).resolve().parent.parent
 # A first `make up` compiles Kubernetes; a hung one must not eat the whole of CI's time.
@@ -32,6 +33,23 @@ def make(target: str, *assignments: str, check: bool = True, cwd: Path = PROJECT
     return result
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the cluster, and run it last: cheap failures are seen first, and the teardown of the main job
+    comes after everything that uses what it tears down."""
+    for item in items:
+        if "main_job" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
+    items.sort(key=_order)
+
+
+def _order(item: pytest.Item) -> int:
+    if PROJECT / "tests" / "cluster" / "main_job" in item.path.parents:
+        return 3
+    if item.get_closest_marker("cluster"):
+        return 2
+    return 1 if PROJECT / "tests" / "cluster" in item.path.parents else 0
+
+
 @pytest.fixture(scope="session")
 def local_settings() -> LocalSettings:
     return load()
@@ -45,12 +63,9 @@ def main_job() -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def kubeconfig(main_job: subprocess.CompletedProcess[str], local_settings: LocalSettings) -> Iterator[Path]:
-    """Credentials of the running cluster, also in KUBECONFIG for tools that look there."""
+    """Credentials of the running cluster, also in KUBECONFIG, with kubectl on PATH for tools that call it."""
     path = local_settings.kubeconfig
-    previous = os.environ.get("KUBECONFIG")
-    os.environ["KUBECONFIG"] = str(path)
-    yield path
-    if previous is None:
-        del os.environ["KUBECONFIG"]
-    else:
-        os.environ["KUBECONFIG"] = previous
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(path))
+        patch.setenv("PATH", f"{shell.tools(local_settings).bin_dir}{os.pathsep}{os.environ['PATH']}")
+        yield path

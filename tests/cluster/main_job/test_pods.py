@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import testinfra
 from kubernetes import client
 
 from local.settings import LocalSettings
-from local.up import shell
 
 NAMESPACE = "ray"
 
@@ -29,12 +27,7 @@ def is_ready(item: Any) -> bool:
 
 
 @pytest.fixture(scope="module", params=["head", "worker"])
-def host(
-    request: pytest.FixtureRequest, core: client.CoreV1Api, local_settings: LocalSettings, kubeconfig: Path
-) -> Any:
-    tools = str(shell.tools(local_settings).bin_dir)
-    if tools not in os.environ["PATH"].split(os.pathsep):
-        os.environ["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"  # testinfra calls kubectl by its name
+def host(request: pytest.FixtureRequest, core: client.CoreV1Api, kubeconfig: Path) -> Any:
     name = pod(core, request.param).metadata.name
     return testinfra.get_host(
         f"kubectl://{name}?namespace={NAMESPACE}&container=ray-{request.param}&kubeconfig={kubeconfig}"
@@ -66,9 +59,7 @@ def test_no_service_account_token_is_mounted(host: Any) -> None:
     assert not host.file("/var/run/secrets/kubernetes.io/serviceaccount/token").exists
 
 
-def test_the_dashboard_wants_the_token(core: client.CoreV1Api, local_settings: LocalSettings, kubeconfig: Path) -> None:
-    tools = str(shell.tools(local_settings).bin_dir)
-    os.environ["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
+def test_the_dashboard_wants_the_token(core: client.CoreV1Api, kubeconfig: Path) -> None:
     name = pod(core, "head").metadata.name
     head = testinfra.get_host(f"kubectl://{name}?namespace={NAMESPACE}&container=ray-head&kubeconfig={kubeconfig}")
     ask = "wget -q -S -O /dev/null {} http://127.0.0.1:8265/api/jobs/ 2>&1 || true"
