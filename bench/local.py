@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.measure import Figure, show
-from local.cluster.memory import control_plane_bytes
+from bench.memory import control_plane_bytes
 from local.settings import load
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,7 @@ def warm() -> list[Figure]:
 
 def cold() -> list[Figure]:
     """From nothing: no toolchain, no image, no Python environment, no compiler cache, no state."""
-    timed("down", os.environ)
+    timed("down", dict(os.environ))
     folder = Path(tempfile.mkdtemp(prefix="manta-cold-"))
     checkout = folder / "checkout"
     environment = {
