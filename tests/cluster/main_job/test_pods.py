@@ -16,13 +16,15 @@ NAMESPACE = "ray"
 
 
 def pod(core: client.CoreV1Api, node_type: str) -> Any:
-    selector = f"ray.io/node-type={node_type},ray.io/originated-from-crd=RayService"
+    selector = f"ray.io/node-type={node_type},manta/stack=serve-local"
     running = [item for item in core.list_namespaced_pod(NAMESPACE, label_selector=selector).items if is_ready(item)]
     assert running, f"no ready {node_type} pod of the model server"
     return running[0]
 
 
 def is_ready(item: Any) -> bool:
+    if item.metadata.deletion_timestamp:  # of a cluster that was replaced and drains
+        return False
     return any(each.type == "Ready" and each.status == "True" for each in item.status.conditions or [])
 
 

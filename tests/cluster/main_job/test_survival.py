@@ -53,11 +53,8 @@ def test_a_run_whose_worker_is_killed_resumes_and_ends_well(
 
 
 def kill_a_worker(core: client.CoreV1Api) -> None:
-    selector = "ray.io/node-type=worker,ray.io/originated-from-crd=RayJob"
-    workers = [
-        item
-        for item in core.list_namespaced_pod("ray", label_selector=selector).items
-        if item.status.phase == "Running" and "drill" in item.metadata.name
-    ]
+    selector = "ray.io/node-type=worker,manta/stack=train-local-drill"
+    pods = core.list_namespaced_pod("ray", label_selector=selector).items
+    workers = [item for item in pods if item.status.phase == "Running"]
     assert workers, f"no running worker of the drill at {time.strftime('%X')}"
     core.delete_namespaced_pod(workers[0].metadata.name, "ray", grace_period_seconds=0)
