@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from local.engine.kubernetes.identity import FIELD_MANAGER_KEY, INITIAL_API_VERSION_KEY
 from local.engine.kubernetes.inputs import LAST_APPLIED
+from local.engine.kubernetes.objects import section
 from local.engine.kubernetes.values import UNKNOWN, Path
 
 # Decided when the object is really created; what a dry run says about them is not what they will be.
@@ -18,7 +19,7 @@ _DECIDED_LATER = ("creationTimestamp", "generation", "resourceVersion", "uid")
 def state_of(live: Mapping[str, Any], field_manager: str, api_version: str) -> dict[str, Any]:
     """The live object without who wrote which field, and without a copy of an earlier configuration, which would hold
     secrets outside of the places that are known to be secret."""
-    metadata = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
+    metadata = {key: value for key, value in section(live, "metadata").items() if key != "managedFields"}
     annotations = metadata.get("annotations")
     if annotations and LAST_APPLIED in annotations:
         metadata["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
@@ -49,7 +50,7 @@ def previewed_creation(dry_run: Mapping[str, Any], inputs: Mapping[str, Any]) ->
 
 def unchecked_preview(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """For an object that the API server cannot look at yet: its inputs, everything the server adds unknown."""
-    metadata = dict(cast(Mapping[str, Any], inputs.get("metadata") or {}))
+    metadata = dict(section(inputs, "metadata"))
     metadata.update(dict.fromkeys(_DECIDED_LATER, UNKNOWN))
     return {**inputs, "metadata": metadata, "status": UNKNOWN}
 

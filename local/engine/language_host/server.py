@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2, json_format
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from local.engine.language_host import commands, install
 from local.engine.language_host.interpreter import (
     HostError,
     Interpreter,
-    RuntimeOptions,
-    find_interpreter,
     parse_options,
 )
 from local.engine.language_host.process import Children
+from local.engine.language_host.requests import directories_of, interpreter_of, options_of, probe, program_run
 
 ALREADY_REPORTED = 32
-PROBE = Path(__file__).with_name("probe.py")
 VERSION = "3.259.0"
 
 
@@ -52,8 +48,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         try:
             if request.attach_debugger:
                 raise HostError("--attach-debugger needs Pulumi's official Python language host.")
-            options, interpreter = _interpreter(request.info)
-            run = _program_run(request, self._engine_address)
+            options, interpreter = interpreter_of(request.info)
+            run = program_run(request, self._engine_address)
             if options.typechecker and (error := self._typecheck(interpreter, options.typechecker, run)):
                 return language_pb2.RunResponse(error=error)
             # The child inherits stdout and stderr: the engine shows each line of them.
@@ -90,7 +86,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         directory = Path(request.info.program_directory)
         try:
-            _, interpreter = _interpreter(request.info)
+            _, interpreter = interpreter_of(request.info)
             environment = dict(entry.split("=", 1) for entry in request.env if "=" in entry)
             child = self._children.start(
                 commands.plugin_command(interpreter, request.kind, directory, list(request.args)),
@@ -114,9 +110,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             self._children.forget(child)
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
-        root, program = _directories(request.info)
+        root, program = directories_of(request.info)
         try:
-            options = parse_options(_options(request.info), program)
+            options = parse_options(options_of(request.info), program)
             steps = install.plan(options, program, root)
             for step in steps:
                 yield language_pb2.InstallDependenciesResponse(stdout=f"{step.title}\n".encode())
@@ -139,7 +135,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 version=str(found.get("version") or ""),
                 server=str(found.get("server") or ""),
             )
-            for found in _probe(request.info, "packages", context)
+            for found in probe(request.info, "packages", context)
         ]
         return language_pb2.GetRequiredPackagesResponse(packages=packages)
 
@@ -151,7 +147,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 version=str(found.get("version") or ""),
                 server=str(found.get("server") or ""),
             )
-            for found in _probe(request.info, "packages", context)
+            for found in probe(request.info, "packages", context)
         ]
         return language_pb2.GetRequiredPluginsResponse(plugins=plugins)
 
@@ -159,70 +155,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         question = "all-distributions" if request.transitiveDependencies else "distributions"
         dependencies = [
             language_pb2.DependencyInfo(name=found["name"], version=found["version"])
-            for found in _probe(request.info, question, context)
+            for found in probe(request.info, question, context)
         ]
         return language_pb2.GetProgramDependenciesResponse(dependencies=dependencies)
 
     def About(self, request: Any, context: Any) -> Any:  # noqa: N802
-        answer = _probe(request.info, "about", context)
+        answer = probe(request.info, "about", context)
         return language_pb2.AboutResponse(
             executable=answer["executable"],
             version=answer["version"],
             metadata={"host": "the Python language host of Manta"},
         )
-
-
-def _options(info: Any) -> dict[str, Any]:
-    return json_format.MessageToDict(info.options)
-
-
-def _directories(info: Any) -> tuple[Path, Path]:
-    program = Path(info.program_directory or ".").resolve()
-    return Path(info.root_directory or program).resolve(), program
-
-
-def _interpreter(info: Any) -> tuple[RuntimeOptions, Interpreter]:
-    root, program = _directories(info)
-    options = parse_options(_options(info), program)
-    return options, find_interpreter(options, root)
-
-
-def _program_run(request: Any, engine_address: str) -> commands.ProgramRun:
-    root, directory = _directories(request.info)
-    return commands.ProgramRun(
-        project=request.project,
-        stack=request.stack,
-        organization=request.organization or "organization",
-        root_directory=root,
-        program=directory / (request.info.entry_point or "."),
-        working_directory=Path(request.pwd or directory),
-        arguments=list(request.args),
-        monitor_address=request.monitor_address,
-        engine_address=engine_address,
-        parallel=request.parallel,
-        dry_run=request.dryRun,
-        config=dict(request.config),
-        config_secret_keys=list(request.configSecretKeys),
-    )
-
-
-def _probe(info: Any, question: str, context: Any) -> Any:
-    """Ask the program's own interpreter; the host's may have other packages."""
-    try:
-        _, interpreter = _interpreter(info)
-        result = subprocess.run(
-            [str(interpreter.executable), str(PROBE), question],
-            env=interpreter.environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    except (HostError, OSError, subprocess.TimeoutExpired) as error:
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        raise
-    if result.returncode:
-        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{interpreter.executable} does not run: {reason}")
-    return json.loads(result.stdout)
