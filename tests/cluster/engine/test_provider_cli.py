@@ -185,7 +185,7 @@ pulumi.export("namespace", made.metadata.namespace)
     [
         (
             'k.core.v1.ConfigMap("x", metadata={"namespace": NS, "name": "taken"})',
-            "/taken already exists, and creating it would overwrite it: import it with `pulumi import`",
+            "/taken already exists, and creating it would overwrite it: import it (resource option import_)",
         ),
         (
             'k.core.v1.Service("x", metadata={"namespace": NS}, spec={"ports": [{"port": 70000}]})',

@@ -73,7 +73,7 @@ def test_creating_an_object_that_exists_is_refused_and_leaves_it_alone(
     kubectl("create", "cm", "mine", "-n", namespace, "--from-literal=a=kept")
 
     for preview in (True, False):
-        with pytest.raises(grpc.RpcError, match=r"already exists.*pulumi import"):
+        with pytest.raises(grpc.RpcError, match=r"already exists.*import_"):
             provider.create(CONFIG_MAP, _config_map(namespace, "mine", a="other"), preview=preview)
 
     assert "kept" in kubectl("get", "cm", "mine", "-n", namespace, "-o", "yaml")

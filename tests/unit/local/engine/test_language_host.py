@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,11 @@ def test_provider_plugins_are_found_beside_their_sdk(tmp_path: Path, monkeypatch
     assert found == {"random-thing": "1.2.3", "other": "2.0.0"}
 
 
+def _is_running(number: int) -> bool:
+    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(number)], capture_output=True, text=True, check=False)
+    return not listing.stdout.strip().startswith("Z") and bool(listing.stdout.strip())
+
+
 def test_stopping_a_child_stops_what_it_started(tmp_path: Path) -> None:
     marker = tmp_path / "pid"
     script = f"sleep 600 & echo $! > {marker}; echo started; wait"
@@ -158,7 +164,9 @@ def test_stopping_a_child_stops_what_it_started(tmp_path: Path) -> None:
 
     assert child.wait() < 0
     grandchild = int(marker.read_text())
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(grandchild)], capture_output=True, text=True, check=False)
-    assert state.stdout.strip() in ("", "Z"), "the program's own children must not outlive it"
+    deadline = time.monotonic() + 10
+    while _is_running(grandchild):
+        assert time.monotonic() < deadline, "the program's own children must not outlive it"
+        time.sleep(0.05)
     with pytest.raises(RuntimeError, match="shutting down"):
         children.start(["true"], cwd=tmp_path, environment={}, capture=False)
