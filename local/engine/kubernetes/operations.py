@@ -83,8 +83,8 @@ def _refuse_unless_interrupted(session: Session, target: Target, existing: Mappi
         )
         return
     raise OperationError(
-        f"{describe(existing)} already exists, and creating it would overwrite it: import it (resource option import_), "
-        "choose another name, or add an alias if the resource was renamed in the program."
+        f"{describe(existing)} already exists, and creating it would overwrite it: import it (resource option "
+        "import_), choose another name, or add an alias if the resource was renamed in the program."
     )
 
 

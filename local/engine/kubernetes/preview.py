@@ -47,8 +47,8 @@ def preview_create(session: Session, target: Target) -> dict[str, Any]:
         body = _renamed(body)
     elif existing is not None and not session.settings.upsert_existing and not ownership.has_applied(existing, manager):
         raise OperationError(
-            f"{describe(existing)} already exists, and creating it would overwrite it: import it (resource option import_), "
-            "choose another name, or add an alias if the resource was renamed in the program."
+            f"{describe(existing)} already exists, and creating it would overwrite it: import it (resource option "
+            "import_), choose another name, or add an alias if the resource was renamed in the program."
         )
     answer = _dry_run(session, target, resource, body, manager)
     if answer is None:
