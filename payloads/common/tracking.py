@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, Run, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 
@@ -73,12 +73,11 @@ class TrackedRun:
     def start(self, parameters: dict[str, Any], tags: dict[str, str]) -> None:
         """Mark the run as running; parameters of an earlier attempt are equal by construction of the key."""
         self.client.update_run(self.id, status="RUNNING")
-        run = self.client.get_run(self.id)
-        for name, value in tags.items():
-            self.client.set_tag(self.id, name, value)
-        for name, value in parameters.items():
-            if name not in run.data.params:
-                self.client.log_param(self.id, name, value)
+        self.client.log_batch(
+            self.id,
+            params=[Param(name, str(value)) for name, value in parameters.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
 
     def logged_epochs(self) -> set[int]:
         return {metric.step for metric in self.client.get_metric_history(self.id, METRICS[0])}

@@ -148,7 +148,11 @@ async def _send(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-_SENTENCES = {404: "there is no such path: see /openapi.json", 405: "this path does not take that method"}
+_SENTENCES = {
+    404: "there is no such path: see /openapi.json",
+    405: "this path does not take that method",
+    503: "the model does not compute",
+}
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ import ray
 from ray import serve
 from ray.serve.config import BackpressureConfig
 from ray.serve.schema import LoggingConfig
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from payloads.common.settings import read_platform
@@ -79,7 +80,10 @@ class Classifier:
         return ('{"predictions":[' + "},".join(predictions) + "}]," + tail).encode()
 
     async def healthz(self) -> dict[str, str]:
-        self.model.check()
+        try:
+            self.model.check()
+        except RuntimeError:
+            raise HTTPException(503) from None
         return {"status": "ok", "model_version": self.model.card.model_version}
 
     async def describe(self) -> ModelCard:

@@ -72,7 +72,6 @@ def _run(
     settings: TrainSettings, platform: Platform, manifest: Manifest, storage: Any, client: Any, run: Any, key: str
 ) -> dict[str, Any]:
     import numpy as np
-    import ray
 
     from payloads.data import pipeline, splits
     from payloads.training import evaluate, fit, register
@@ -86,7 +85,7 @@ def _run(
             "manta.bundle": platform.bundle_hash,
             "manta.image": platform.image,
             "manta.dataset": manifest.fingerprint,
-            "manta.ray_job": ray.get_runtime_context().get_job_id(),
+            "manta.ray_job": fit.job_id(),
         },
     )
     reporting.progress(f"data set {manifest.name}: {manifest.rows} rows, fingerprint {manifest.fingerprint[:12]}")
