@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -78,7 +79,9 @@ def main() -> None:
 def measure(folder: Path, environments: Environments, rounds: int, seconds: int) -> None:
     """Make the model, run every server `rounds` times, print the tables."""
     making = [sys.executable, "-m", "bench.peers.model", str(folder)]
-    made = subprocess.run(making, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+    made = subprocess.run(making, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise MantaError(f"the benchmark's model could not be made:\n{made.stderr[-2000:]}")
     model = made.stdout.strip().splitlines()[-1]
     script = folder / "post.lua"
     script.write_text(lua(one_request()))
@@ -117,6 +120,13 @@ def running(server: Server, folder: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+        while listening():  # the kernel ends a namespace's processes after the one that was waited for
+            time.sleep(0.1)
+
+
+def listening() -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 def answers() -> bool:

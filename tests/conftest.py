@@ -18,9 +18,12 @@ _UP_TIMEOUT_S = 40 * 60
 
 
 def make(target: str, *assignments: str, check: bool = True, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    """`make <target>` as a person types it; its output is in `stdout`, both streams together."""
+    """`make <target>` as a person types it; its output is in `stdout`, both streams together.
+
+    Under `make test` a make names its folders around the output, which a person's does not.
+    """
     result = subprocess.run(
-        ["make", target, *assignments],
+        ["make", "--no-print-directory", target, *assignments],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

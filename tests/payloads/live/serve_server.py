@@ -40,8 +40,6 @@ def main() -> None:
     answers.write("READY\n")
     for line in sys.stdin:
         answers.write(json.dumps(handle(json.loads(line))) + "\n")
-    serve.shutdown()
-    ray.shutdown()
 
 
 def handle(request: dict[str, Any]) -> Any:

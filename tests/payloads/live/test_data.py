@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,8 +22,8 @@ FRACTIONS = Fractions(validation=0.15, test=0.15)
 
 @pytest.fixture
 def storage(s3: S3, request: pytest.FixtureRequest) -> Storage:
-    """A prefix of its own for each test."""
-    platform = read_platform()
+    """A prefix of its own for each test; nothing here asks MLflow, which need not run for it."""
+    platform = read_platform({**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"})
     return open_storage(platform.model_copy(update={"storage": f"s3://manta/{request.node.name.replace('[', '-')}"}))
 
 
