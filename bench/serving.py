@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,9 @@ INSIDE = "MANTA_BENCH_ENVIRONMENTS"
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}/predict"
 CONNECTIONS = 64
-READY_S = 300.0
+READY_S = 120.0
+# A server that is still starting gives 404 or 503, never these.
+CLIENT_ERRORS = (400, 413, 422)
 # The same for both Ray servers, and none of it a setting of Serve: no browser login, no lower priority than wrk.
 RAY = {"RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 OPTIMISED = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
@@ -136,6 +139,10 @@ def answers() -> bool:
     try:
         with urllib.request.urlopen(request, timeout=5) as response:
             answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code in CLIENT_ERRORS:
+            raise MantaError(f"the server refused the request: {error.code} {error.read(500).decode()}") from None
+        return False
     except OSError:
         return False
     if answer["label"] != "0":

@@ -2,9 +2,10 @@
 
 FastAPI ingress, `@serve.batch` of 64 rows or 5 ms. `max_ongoing_requests` keeps its default of 5, so batches stay that
 small: this is what the settings of this project change. Usage: python serve_stock.py MODEL PORT
-"""
 
-from __future__ import annotations
+No postponed annotations here: Serve gives the method a signature of its own, in which FastAPI takes an annotation that
+is a string for a query parameter.
+"""
 
 import signal
 import sys
