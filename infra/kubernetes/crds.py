@@ -69,7 +69,7 @@ def _provider() -> ResourceProvider:
                     if error.status != 404 or established:
                         raise
                     return
-                conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", [])}
+                conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or []}
                 if established and conditions.get("Established") == "True":
                     return
                 time.sleep(0.5)

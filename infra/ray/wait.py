@@ -96,7 +96,7 @@ def failure(name: str, stack: str, status: Mapping[str, Any], lines: list[str]) 
     words = "\n".join(["", "the last lines of its log:", *(f"  {line}" for line in tail)]) if tail else ""
     return (
         f"run {name} {outcome}{reason}: {first}; mend what its log names and run `pulumi up -s {stack}` again, with "
-        f"`--replace` for the RayJob if nothing else changes{words}"
+        f"`--replace` for the RayJob if nothing else changes (`make up` adds that itself){words}"
     )
 
 

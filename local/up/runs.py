@@ -23,13 +23,20 @@ def stack_name(environment: str, run: str) -> str:
 def parse_arguments(text: str) -> dict[str, Any]:
     """`lr=0.01 epochs=5` as parameters; values are read as YAML scalars, so 5 is a number and `true` a truth value."""
     parameters: dict[str, Any] = {}
-    for word in shlex.split(text):
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise MantaError(f"ARGS={text!r} has a quotation mark without its partner: write name=value pairs") from None
+    for word in words:
         name, equals, value = word.partition("=")
         if not equals or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise MantaError(f"ARGS has {word!r}: write parameters as name=value, separated by spaces")
         if name in parameters:
             raise MantaError(f"ARGS names {name} twice: keep one")
-        parsed = yaml.safe_load(value)
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parsed = None
         if isinstance(parsed, (dict, list)) or parsed is None:
             raise MantaError(f"ARGS gives {name} the value {value!r}: a parameter is one number, word or true/false")
         # YAML 1.1 reads 1e-3 as a word (it wants 1.0e-3); people mean the number.

@@ -20,7 +20,7 @@ def test_values_are_typed() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["lr", "lr=", "=3", "LR=1", "lr=1 lr=2", "lr=[1]", "--lr=1"])
+@pytest.mark.parametrize("text", ["lr", "lr=", "=3", "LR=1", "lr=1 lr=2", "lr=[1]", "--lr=1", "lr={", "name='a"])
 def test_what_is_not_a_parameter_is_refused(text: str) -> None:
     with pytest.raises(MantaError, match="ARGS"):
         parse_arguments(text)
