@@ -1,0 +1,40 @@
+"""The registry of commands: one line each."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from local.errors import EXIT_INTERRUPTED, MantaError
+from ops import policies, versions
+from ops.exits import Exit
+from ops.report import command as report
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.command()(versions.versions)
+app.command()(policies.policies)
+app.command()(report.report)
+
+
+def main() -> int:
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except MantaError as error:
+        if error.detail:
+            print(error.detail, file=sys.stderr)
+        print(f"error: {error.sentence}", file=sys.stderr)
+        return Exit.INPUT
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
