@@ -11,6 +11,7 @@ from typing import Any
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
+    PolicyResource,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
@@ -22,6 +23,7 @@ from pulumi_policy import (
 from policies.catalogue import RULES
 from policies.exemptions import Exemption, ExemptionError, load
 from policies.rule import Resource, Rule, Stack, environment_of
+from policies.values import Values
 
 LEVEL_VARIABLE = "MANTA_POLICY_LEVEL"
 # Where a violation is a warning; everywhere else, also under a name that is not known, it stops the update.
@@ -115,20 +117,14 @@ class Judge:
             return
         if self._waived(rule.name, args.urn):
             return
-        resource = Resource(
-            args.resource_type, args.name, args.urn, args.props, args.opts.protect, environment_of(self.stack)
-        )
-        for problem in rule.check(resource):
+        for problem in rule.check(_resource(args, environment_of(self.stack))):
             report(self._sentence(rule, problem, args.urn), None)
 
     def _stack(self, rule: Rule, args: StackValidationArgs, report: ReportViolation) -> None:
         if rule.check_stack is None:
             return
         environment = environment_of(self.stack)
-        resources = [
-            Resource(each.resource_type, each.name, each.urn, each.props, each.opts.protect, environment)
-            for each in args.resources
-        ]
+        resources = [_resource(each, environment) for each in args.resources]
         root = f"urn:pulumi:{self.stack}::stack"
         for finding in rule.check_stack(Stack(self.stack, environment, resources)):
             if not self._waived(rule.name, finding.urn or root):
@@ -144,3 +140,8 @@ class Judge:
 
     def _covering(self, rule: str, urn: str) -> Iterator[Exemption]:
         return (exemption for exemption in self.exemptions if exemption.covers(rule, urn))
+
+
+def _resource(args: ResourceValidationArgs | PolicyResource, environment: str) -> Resource:
+    provider: Values = args.provider.props if args.provider else {}
+    return Resource(args.resource_type, args.name, args.urn, args.props, args.opts.protect, environment, provider)

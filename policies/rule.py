@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from policies.values import Values
@@ -26,6 +26,7 @@ class Resource:
     props: Values
     protect: bool
     environment: str
+    provider: Values = field(default_factory=dict[str, object])  # the inputs of its provider
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ def number(value: Any) -> float | None:
         return None
 
 
+def plain(value: Any) -> str:
+    """A value for people: the protocol makes every number a float."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def each(things: Iterable[Item], check: Callable[[Item], Iterator[Found]]) -> Iterator[Found]:
     """What `check` finds in all of `things`; an unknown value in one does not hide what is wrong with the others.
 

@@ -65,15 +65,24 @@ class Analyzer:
     ) -> None:
         if self.started:
             self._channel.close()
-        self.process.terminate()
-        self.process.communicate()
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.communicate()
+
+    def errors(self) -> str:
+        """What a pack that did not start has printed."""
+        return self.process.communicate(timeout=10)[1]
 
     def urn(self, kind: str, name: str) -> str:
         return f"urn:pulumi:{self.stack}::manta::{kind}::{name}"
 
-    def resource(self, kind: str, props: Mapping[str, Any], name: str = "it") -> list[Said]:
-        """What the pack says of one resource."""
+    def resource(
+        self, kind: str, props: Mapping[str, Any], name: str = "it", provider: Mapping[str, Any] | None = None
+    ) -> list[Said]:
+        """What the pack says of one resource, whose provider has the inputs `provider`."""
         request = analyzer_pb2.AnalyzeRequest(type=kind, urn=self.urn(kind, name), name=name, properties=_struct(props))
+        if provider is not None:
+            request.provider.CopyFrom(analyzer_pb2.AnalyzerProviderResource(properties=_struct(provider)))
         return _said(self.stub.Analyze(request))
 
     def whole(self, resources: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[Said]:
