@@ -8,14 +8,20 @@ import click
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import policies, versions
+from ops import changed, drift, policies, preview, publish, versions
 from ops.exits import Exit
+from ops.preflight import command as preflight
 from ops.report import command as report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.command()(versions.versions)
 app.command()(policies.policies)
+app.command()(preview.preview)
 app.command()(report.report)
+app.command()(preflight.preflight)
+app.command()(changed.changed)
+app.command()(drift.drift)
+app.command()(publish.publish)
 
 
 def main() -> int:

@@ -51,6 +51,17 @@ def parse(text: str, stack: str, where: str) -> Preview:
     raise MantaError(f"{where} is JSON, but no preview that Pulumi 3.259 writes: {_REMEDY}")
 
 
+def parse_refresh(text: str, stack: str, where: str) -> Preview:
+    """What `pulumi refresh --preview-only --json` streams: a change is what is not as it is recorded."""
+    events = _lines(text, where)
+    # What a refresh finds is in the step's end; its beginning says of every resource that it is read.
+    ends = [
+        {"sequence": 0, "resourcePreEvent": event["resOutputsEvent"]} for event in events if "resOutputsEvent" in event
+    ]
+    others = [event for event in events if "resourcePreEvent" not in event and "resOutputsEvent" not in event]
+    return _stream([*others, *ends], stack, where)
+
+
 def _lines(text: str, where: str) -> list[Step]:
     events: list[Step] = []
     for number, line in enumerate(text.splitlines(), 1):
