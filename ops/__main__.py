@@ -26,9 +26,8 @@ app.command()(publish.publish)
 
 def main() -> int:
     try:
-        app(standalone_mode=False)
-    except typer.Exit as ended:
-        return ended.exit_code
+        # Click returns the status of a command that ends with one, and what a command returns otherwise: nothing.
+        return app(standalone_mode=False) or Exit.OK
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
@@ -39,7 +38,6 @@ def main() -> int:
         return Exit.INPUT
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    return Exit.OK
 
 
 if __name__ == "__main__":
