@@ -122,3 +122,15 @@ def test_a_dangerous_change_of_production_fails_with_a_comment_that_says_why(tmp
         assert words in head
     status, _ = replay(tmp_path, SAME, *dangerous, label="allow-destructive")
     assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["versions"], 0), (["report", "nowhere"], 3), (["no-such-command"], 2), (["report"], 2)],
+)
+def test_a_command_ends_with_its_documented_status_and_no_traceback(arguments: list[str], status: int) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "ops", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == status
+    assert "Traceback" not in result.stderr
