@@ -13,6 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from payloads.common.errors import PayloadError
 
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+MODEL_PATTERN = r"^[A-Za-z0-9_-]+$"
+
+
+class RunSettings(BaseModel):
+    """What a training stack says to every payload that runs as a RayJob; each payload's settings add its own.
+
+    What a worker is differs: a DDP rank, a trial, an actor or a task at a time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    run_name: str = Field(pattern=NAME_PATTERN, description="name of the run: lower case letters, digits and dashes")
+    num_workers: int = Field(default=2, ge=1, le=1024, description="workers at once")
+    cpus_per_worker: float = Field(default=1, gt=0, description="CPUs of a worker")
+    gpus_per_worker: float = Field(default=0, ge=0, description="GPUs of a worker; 0 means CPU")
+
 
 class Platform(BaseModel):
     """Where a payload finds its neighbours and what it is called; see `VARIABLES` for the sources."""

@@ -11,12 +11,13 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from requests.exceptions import RequestException
 
 from payloads.common.errors import PayloadError
@@ -101,14 +102,17 @@ class TrackedRun:
             self.client.set_terminated(self.id, status)
 
 
-def find_or_create(client: mlflow.MlflowClient, experiment: str, key: str, name: str) -> TrackedRun:
-    """The run tagged with `key`, made if there is none.
+def find_or_create(
+    client: mlflow.MlflowClient, experiment: str, key: str, name: str, parent: str | None = None
+) -> TrackedRun:
+    """The run tagged with `key`, made if there is none; below the run `parent` if one is named.
 
     A create whose answer was lost leaves a second run behind: the oldest counts, the others are deleted.
     """
     experiment_id = _experiment(client, experiment)
     if not _tagged(client, experiment_id, key):
-        client.create_run(experiment_id, run_name=name, tags={KEY_TAG: key})
+        tags = {KEY_TAG: key} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {})
+        client.create_run(experiment_id, run_name=name, tags=tags)
     first, *others = _tagged(client, experiment_id, key)
     for other in others:
         client.delete_run(other.info.run_id)
@@ -141,19 +145,17 @@ def _experiment(client: mlflow.MlflowClient, name: str) -> str:
         return found.experiment_id
 
 
-class EpochLog:
-    """Writes epochs to MLflow from a thread of its own: a server that is away delays the log, not the training."""
+class Writer:
+    """Writes to MLflow in order, from a thread of its own: a server that is away delays the log, not the work."""
 
-    def __init__(self, run: TrackedRun) -> None:
-        self.run = run
-        self.written = run.logged_epochs()
-        self.waiting: queue.Queue[tuple[dict[str, Any], int] | None] = queue.Queue()
+    def __init__(self) -> None:
+        self.waiting: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self.error: Exception | None = None
-        self.thread = threading.Thread(target=self._write, name="epoch-log", daemon=True)
+        self.thread = threading.Thread(target=self._write, name="mlflow-writer", daemon=True)
         self.thread.start()
 
-    def add(self, metrics: dict[str, Any], timestamp_ms: int) -> None:
-        self.waiting.put((metrics, timestamp_ms))
+    def add(self, write: Callable[[], None]) -> None:
+        self.waiting.put(write)
 
     def close(self) -> None:
         """Wait until all is written; raises the error of the first write that failed for good."""
@@ -163,12 +165,30 @@ class EpochLog:
             raise self.error
 
     def _write(self) -> None:
-        while (entry := self.waiting.get()) is not None:
-            metrics, timestamp_ms = entry
-            if self.error is not None or metrics["epoch"] in self.written:
-                continue
-            try:
-                self.run.log_epoch(metrics, timestamp_ms)
-                self.written.add(metrics["epoch"])
-            except Exception as error:
-                self.error = error
+        while (write := self.waiting.get()) is not None:
+            if self.error is None:
+                try:
+                    write()
+                except Exception as error:
+                    self.error = error
+
+
+class EpochLog:
+    """Epochs of one run, each written once."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self.run = run
+        self.written = run.logged_epochs()
+        self.writer = Writer()
+
+    def add(self, metrics: dict[str, Any], timestamp_ms: int) -> None:
+        self.writer.add(lambda: self._write(metrics, timestamp_ms))
+
+    def close(self) -> None:
+        """Wait until all is written; raises the error of the first write that failed for good."""
+        self.writer.close()
+
+    def _write(self, metrics: dict[str, Any], timestamp_ms: int) -> None:
+        if metrics["epoch"] not in self.written:
+            self.run.log_epoch(metrics, timestamp_ms)
+            self.written.add(metrics["epoch"])

@@ -36,11 +36,16 @@ class Batches:
         if self.cache is None:
             yield from _stream(self.shard, self.rows, self.device, shuffle_seed=self.seed + epoch)
             return
-        features, targets = self.cache
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
-        order = torch.randperm(len(targets), generator=generator).to(self.device)
-        for chosen in order.split(self.rows):
-            yield features[chosen], targets[chosen]
+        yield from shuffled(self.cache, self.rows, self.seed, epoch)
+
+
+def shuffled(batch: Batch, rows: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """`batch` in pieces of `rows`, in an order of its own for each seed and epoch; the last may be smaller."""
+    features, targets = batch
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    order = torch.randperm(len(targets), generator=generator).to(targets.device)
+    for chosen in order.split(rows):
+        yield features[chosen], targets[chosen]
 
 
 def gather(shard: DataIterator, device: torch.device) -> Batch:

@@ -1,24 +1,29 @@
-"""Parameters of a digits training; each is a flag of `python -m payloads.training.train`."""
+"""Parameters of digits models; those of a training are flags of `python -m payloads.training.train`."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+from payloads.common.settings import MODEL_PATTERN, RunSettings
 
 
-class TrainSettings(BaseModel):
-    """All parameters of a run. Two runs of one name with different values here are different runs."""
+class DigitsSettings(RunSettings):
+    """What every run that ends with a digits model says: where it goes, how it is judged, what it must reach."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    run_name: str = Field(pattern=NAME_PATTERN, description="name of the run: lower case letters, digits and dashes")
     experiment: str = Field(default="digits", min_length=1, description="MLflow experiment")
-    model_name: str = Field(default="digits", pattern=r"^[A-Za-z0-9_-]+$", description="name in the model registry")
+    model_name: str = Field(default="digits", pattern=MODEL_PATTERN, description="name in the model registry")
+    seed: int = Field(default=42, ge=0, lt=2**31, description="seed of weights, dropout and batch order")
+    split_seed: int = Field(
+        default=42, ge=0, lt=2**31, description="seed of the split; models are comparable only under one split"
+    )
+    validation_fraction: float = Field(default=0.15, gt=0, lt=0.5, description="share of rows for validation")
+    test_fraction: float = Field(default=0.15, gt=0, lt=0.5, description="share of rows held out for the gate")
+    gate_accuracy: float = Field(default=0.95, ge=0, le=1, description="least test accuracy of a registered model")
 
-    num_workers: int = Field(default=2, ge=1, le=1024, description="training workers (DDP ranks)")
-    cpus_per_worker: float = Field(default=1, gt=0, description="CPUs of a worker")
-    gpus_per_worker: float = Field(default=0, ge=0, description="GPUs of a worker; 0 trains on CPU")
+
+class TrainSettings(DigitsSettings):
+    """All parameters of a run; a worker is a DDP rank. Runs of one name with different values are different runs."""
+
     max_failures: int = Field(default=3, ge=0, description="worker failures survived; preemptions are not counted")
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="passes over the train split")
@@ -29,18 +34,11 @@ class TrainSettings(BaseModel):
     hidden: int = Field(default=512, ge=1, le=65_536, description="units of a hidden layer")
     depth: int = Field(default=3, ge=1, le=64, description="hidden layers")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
-    seed: int = Field(default=42, ge=0, lt=2**31, description="seed of weights, dropout and batch order")
 
-    split_seed: int = Field(
-        default=42, ge=0, lt=2**31, description="seed of the split; models are comparable only under one split"
-    )
-    validation_fraction: float = Field(default=0.15, gt=0, lt=0.5, description="share of rows for validation")
-    test_fraction: float = Field(default=0.15, gt=0, lt=0.5, description="share of rows held out for the gate")
     cache_shard: bool = Field(
         default=True, description="keep a worker's shard in its memory; false streams it from Ray Data every epoch"
     )
     checkpoints_kept: int = Field(default=3, ge=1, description="checkpoints kept, best validation loss first")
-    gate_accuracy: float = Field(default=0.95, ge=0, le=1, description="least test accuracy of a registered model")
 
     @model_validator(mode="after")
     def _every_worker_gets_a_row(self) -> TrainSettings:

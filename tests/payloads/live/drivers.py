@@ -1,4 +1,4 @@
-"""Training drivers: in this process where that is enough, in one of their own where it is to be killed."""
+"""Drivers of runs: in this process where that is enough, in one of their own where it is to be killed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,15 @@ class Output:
 
 
 def train(on_line: Callable[[str], None] | None = None, **flags: Any) -> Output:
-    """Run a driver to its end in this process, on the Ray that it is connected to."""
+    return drive(main, on_line, **{**SMALL, **flags})
+
+
+def train_until(address: str, fatal: Callable[[str], bool], **flags: Any) -> Output:
+    return drive_until("payloads.training.train", address, fatal, **{**SMALL, **flags})
+
+
+def drive(entry: Callable[[list[str]], None], on_line: Callable[[str], None] | None = None, **flags: Any) -> Output:
+    """Run the driver `entry` to its end in this process, on the Ray that it is connected to."""
     output = Output()
     arguments = _arguments(flags)
     before = signal.getsignal(signal.SIGTERM)
@@ -58,7 +66,7 @@ def train(on_line: Callable[[str], None] | None = None, **flags: Any) -> Output:
     stream = _Lines(output, on_line)
     try:
         with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-            run_main(lambda: main(arguments))
+            run_main(lambda: entry(arguments))
         output.status = 0
     except SystemExit as end:
         output.status = int(end.code or 0)
@@ -68,11 +76,11 @@ def train(on_line: Callable[[str], None] | None = None, **flags: Any) -> Output:
     return output
 
 
-def train_until(address: str, fatal: Callable[[str], bool], **flags: Any) -> Output:
+def drive_until(module: str, address: str, fatal: Callable[[str], bool], **flags: Any) -> Output:
     """Run a driver in a process of its own, joined to the Ray at `address`, and SIGKILL it at the first fatal line."""
     output = Output()
     process = subprocess.Popen(
-        [sys.executable, "-m", "payloads.training.train", *_arguments(flags)],
+        [sys.executable, "-m", module, *_arguments(flags)],
         cwd=PROJECT,
         env={**os.environ, "RAY_ADDRESS": address},
         stdout=subprocess.PIPE,
@@ -93,7 +101,7 @@ def train_until(address: str, fatal: Callable[[str], bool], **flags: Any) -> Out
 
 
 def _arguments(flags: dict[str, Any]) -> list[str]:
-    return [f"--{name.replace('_', '-')}={value}" for name, value in {**SMALL, **flags}.items()]
+    return [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
 
 
 class _Lines(io.TextIOBase):

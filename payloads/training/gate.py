@@ -1,0 +1,58 @@
+"""The one way into the registry: each model is judged on the held-out rows, and against the champion on the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import mlflow
+import numpy as np
+
+from payloads.common import reporting
+from payloads.common.tracking import TrackedRun
+from payloads.data.digits import Manifest
+from payloads.data.pipeline import Prepared
+from payloads.training import evaluate, register
+from payloads.training.model import Classifier
+from payloads.training.settings import DigitsSettings
+
+
+def submit(
+    classifier: Classifier,
+    settings: DigitsSettings,
+    manifest: Manifest,
+    data: Prepared,
+    client: mlflow.MlflowClient,
+    run: TrackedRun,
+) -> dict[str, Any]:
+    """Log `classifier` with `run` and make it the champion if it passes; the run's result, whichever way it went.
+
+    May be repeated: what an earlier attempt has logged or registered is found and not made again.
+    """
+    classes = len(data.classes)
+    evaluation = evaluate.evaluate(classifier, data.test, classes)
+    for name, value in evaluate.as_metrics(evaluation).items():
+        client.log_metric(run.id, name, value, step=0)
+    client.log_text(run.id, data.scaler.to_json(), "scaler.json")
+    client.log_text(run.id, json.dumps(evaluation.confusion.tolist()), "confusion.json")
+    example = np.stack([row["pixels"] for row in data.test.take(2)]).astype(np.float32)
+    uri = register.log_model(run, classifier, example, data.classes)
+
+    champion = register.load_champion(client, settings.model_name)
+    rival = None if champion is None else evaluate.evaluate(champion.model, data.test, classes)
+    verdict = evaluate.judge(evaluation, rival, settings.gate_accuracy)
+    version = None
+    if verdict.passed:
+        tags = {"accuracy": f"{evaluation.accuracy:.4f}", "run": settings.run_name, "dataset": manifest.fingerprint}
+        version = register.register(client, settings.model_name, uri, run, tags).version
+        register.crown(client, settings.model_name, version)
+    reporting.progress(f"{'registered' if verdict.passed else 'not registered'}: {verdict.reason}")
+    return {
+        "run": settings.run_name,
+        "run_id": run.id,
+        "accuracy": evaluation.accuracy,
+        "model": settings.model_name,
+        "version": None if version is None else str(version),
+        "registered": verdict.passed,
+        "reason": verdict.reason,
+    }
