@@ -19,9 +19,12 @@ LEAST_SCALE = 0.15
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, means and sums of squared deviations of some rows; merges exactly with another block's."""
+    """Count, means and sums of squared deviations of some rows; merges exactly with another block's.
 
-    count: int
+    `count` is one number, or one a feature where values may be missing.
+    """
+
+    count: int | np.ndarray
     mean: np.ndarray
     squares: np.ndarray
 
@@ -38,8 +41,8 @@ class Moments:
         delta = other.mean - self.mean
         return Moments(
             count=count,
-            mean=self.mean + delta * (other.count / count),
-            squares=self.squares + other.squares + delta**2 * (self.count * other.count / count),
+            mean=self.mean + delta * (other.count / np.maximum(count, 1)),
+            squares=self.squares + other.squares + delta**2 * (self.count * other.count / np.maximum(count, 1)),
         )
 
 
@@ -59,7 +62,7 @@ class Scaler:
         total: Moments | None = None
         for block in blocks:
             total = block if total is None else total.merge(block)
-        if total is None or total.count == 0:
+        if total is None or not np.all(total.count):
             raise ValueError("cannot fit a scaler on no rows")
         deviation = np.sqrt(total.squares / total.count)
         least = LEAST_SCALE * deviation.max()

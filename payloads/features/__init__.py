@@ -1,0 +1,1 @@
+"""Feature pipeline: Parquet that others write -> checked, standardised, split Parquet that models read."""
