@@ -73,10 +73,11 @@ class Proof:
 def run(shards: Shards, limits: Limits) -> Proof:
     """Both passes over all shards, from where an earlier attempt stopped."""
     made, _, _ = _stage(shards, "make", make, (), limits)
-    scaler = Scaler.fit(
+    moments = [
         Moments(receipt["count"], np.asarray(receipt["mean"]), np.asarray(receipt["squares"]))
         for _, receipt in sorted(made.items())
-    )
+    ]
+    scaler = Scaler.fit(moments, least_share=0)
     _, before, most = _stage(shards, "normalise", normalise, (scaler,), limits)
     return Proof(scaler, before, most)
 

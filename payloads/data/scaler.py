@@ -54,8 +54,11 @@ class Scaler:
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, blocks: Iterable[Moments]) -> Scaler:
-        """Scaler of all rows behind `blocks`; no feature is divided by less than LEAST_SCALE of the largest deviation.
+    def fit(cls, blocks: Iterable[Moments], least_share: float = LEAST_SCALE) -> Scaler:
+        """Scaler of all rows behind `blocks`; none is divided by less than `least_share` of the largest deviation.
+
+        Features of one kind, like pixels, have a scale in common; for others `least_share` is 0. What never varies is
+        divided by that least, or by 1.
 
         Raises ValueError if there is no row.
         """
@@ -65,8 +68,8 @@ class Scaler:
         if total is None or not np.all(total.count):
             raise ValueError("cannot fit a scaler on no rows")
         deviation = np.sqrt(total.squares / total.count)
-        least = LEAST_SCALE * deviation.max()
-        scale = np.maximum(deviation, least) if least > 0 else np.ones_like(deviation)
+        scale = np.maximum(deviation, least_share * deviation.max())
+        scale = np.where(scale > 0, scale, 1.0)
         return cls(mean=total.mean.astype(np.float32), scale=scale.astype(np.float32))
 
     def transform(self, features: np.ndarray) -> np.ndarray:

@@ -31,6 +31,13 @@ def test_a_feature_that_hardly_varies_is_not_blown_up():
     assert scaler.scale[1] == pytest.approx(0.15 * scaler.scale[0])
 
 
+def test_features_that_are_not_of_one_kind_are_scaled_each_by_its_own():
+    rows = RNG.normal(0, [10.0, 0.01, 0.0], size=(1000, 3))
+    scaler = Scaler.fit([Moments.of(rows)], least_share=0)
+    np.testing.assert_allclose(scaler.scale[:2], rows.std(axis=0)[:2], rtol=1e-6)
+    assert scaler.scale[2] == 1
+
+
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="no rows"):
         Scaler.fit([])

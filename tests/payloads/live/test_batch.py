@@ -27,10 +27,10 @@ from payloads.training import register
 MODULE = "payloads.batch.predict"
 MODEL = "batched"
 ROWS = 24_000
-# Two files of six row groups, three groups to a unit: four units.
-# Two rows a pass: a unit takes long enough for something to be killed between two.
-SMALL = {"model_name": MODEL, "source": "rows", "unit_mib": 2, "num_workers": 2, "batch_rows": 2}
-UNITS = 4
+# Two files of six row groups, one group to a unit: twelve units.
+# One row a pass: a unit takes long enough for something to be killed between two.
+SMALL = {"model_name": MODEL, "source": "rows", "unit_mib": 1, "num_workers": 2, "batch_rows": 1}
+UNITS = 12
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_driver_killed_midway_answers_no_row_twice_and_keeps_its_version(
     first: Output, storage: Storage, ray_cluster: str, s3: S3, client: mlflow.MlflowClient, champion: str
 ):
     killed = drive_until(
-        MODULE, ray_cluster, lambda line: "progress: 1 of" in line, run_name="killed", **{**SMALL, "num_workers": 1}
+        MODULE, ray_cluster, lambda line: f"of {UNITS} units" in line, run_name="killed", **{**SMALL, "num_workers": 1}
     )
     assert killed.status == -signal.SIGKILL, killed.text
     before = written(s3, "batch/predictions/killed-")
@@ -139,7 +139,9 @@ def test_a_driver_killed_midway_answers_no_row_twice_and_keeps_its_version(
     assert 1 <= len(done) < UNITS, "the driver was killed between two units"
 
     source = client.get_model_version(MODEL, champion)
-    newer = client.create_model_version(MODEL, source.source, run_id=source.run_id)
+    newer = client.create_model_version(
+        MODEL, source.source, run_id=source.run_id, model_id=source.source.split("/")[-1]
+    )
     client.set_registered_model_alias(MODEL, "champion", newer.version)
     try:
         resumed = drive(predict.main, run_name="killed", **SMALL)
@@ -157,7 +159,7 @@ def test_an_actor_killed_midway_costs_no_row(first: Output, storage: Storage, ch
     struck = threading.Event()
 
     def strike(line: str) -> None:
-        if line.startswith("progress: 1 of") and not struck.is_set():
+        if f"of {UNITS} units" in line and not struck.is_set():
             struck.set()
             for process in predictors():
                 os.kill(process, signal.SIGKILL)

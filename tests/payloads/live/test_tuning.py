@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from typing import Any
 
 import mlflow
-import numpy as np
 import psutil
 import pytest
 from drivers import Output, drive, drive_until
@@ -27,29 +27,49 @@ def client(mlflow_server: Mlflow) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(mlflow_server.url, mlflow_server.url)
 
 
+class Searched(Output):
+    """A search's output, and the most trials that trained at once."""
+
+    most_at_once = 0
+
+
 @pytest.fixture(scope="module")
-def searched(ray_cluster: str) -> Output:
+def searched(ray_cluster: str) -> Searched:
     """A search in which the trials' processes are killed on the way."""
-    struck = threading.Event()
+    struck, ended = threading.Event(), threading.Event()
+    seen: list[int] = []
 
     def strike(line: str) -> None:
         if line.startswith("progress: trial 1/") and not struck.is_set():
             struck.set()
-            for process in trial_processes():
+            for process in trial_processes("ImplicitFunc"):
                 os.kill(process, signal.SIGKILL)
 
-    output = drive(tune.main, strike, run_name="searched", **SMALL)
+    def look() -> None:
+        while not ended.wait(0.1):
+            seen.append(len(trial_processes("ImplicitFunc.train")))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        output = drive(tune.main, strike, run_name="searched", **SMALL)
+    finally:
+        ended.set()
+        looking.join()
     assert struck.is_set(), output.text
-    return output
+    found = Searched()
+    found.lines, found.status, found.most_at_once = output.lines, output.status, max(seen)
+    return found
 
 
-def trial_processes() -> list[int]:
-    """Process ids of trials under this test's own Ray."""
-    return [
-        child.pid
-        for child in psutil.Process().children(recursive=True)
-        if any("ImplicitFunc" in part or "::trial" in part for part in child.cmdline())
-    ]
+def trial_processes(title: str) -> list[int]:
+    """Process ids of trials under this test's own Ray; Ray writes what an actor is doing into its process's title."""
+    found: list[int] = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(title in part for part in child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def children(client: mlflow.MlflowClient, parent: str) -> list[Any]:
@@ -65,7 +85,7 @@ def history(client: mlflow.MlflowClient, run: Any, metric: str) -> dict[int, flo
     return steps
 
 
-def test_a_search_ends_with_the_best_trials_model_registered(searched: Output, client: mlflow.MlflowClient):
+def test_a_search_ends_with_the_best_trials_model_registered(searched: Searched, client: mlflow.MlflowClient):
     assert searched.status == 0, searched.text
     result = searched.result
     assert result["trials"] == 6
@@ -76,7 +96,7 @@ def test_a_search_ends_with_the_best_trials_model_registered(searched: Output, c
     assert result["validation_loss"] == pytest.approx(min(losses)), "the best epoch of the best trial"
 
 
-def test_trials_that_fall_behind_are_stopped_and_cost_little(searched: Output, client: mlflow.MlflowClient):
+def test_trials_that_fall_behind_are_stopped_and_cost_little(searched: Searched, client: mlflow.MlflowClient):
     lengths = [len(history(client, run, "loss")) for run in children(client, searched.result["run_id"])]
     assert searched.result["stopped_early"] == sum(length < EPOCHS for length in lengths) >= 2
     assert min(lengths) >= 2, "nothing is stopped within its grace"
@@ -84,24 +104,25 @@ def test_trials_that_fall_behind_are_stopped_and_cost_little(searched: Output, c
     assert searched.result["epochs"] == sum(lengths) < searched.result["most_epochs"]
 
 
-def test_the_first_trial_is_the_known_good_point(searched: Output, client: mlflow.MlflowClient):
-    first = min(children(client, searched.result["run_id"]), key=lambda run: run.info.start_time)
-    assert {name: float(first.data.params[name]) for name in KNOWN_GOOD} == KNOWN_GOOD
+def test_the_known_good_point_is_tried(searched: Searched, client: mlflow.MlflowClient):
+    tried = [
+        {name: float(run.data.params[name]) for name in KNOWN_GOOD}
+        for run in children(client, searched.result["run_id"])
+    ]
+    assert tried.count(KNOWN_GOOD) == 1, tried
 
 
-def test_no_more_trials_run_at_once_than_workers(searched: Output, client: mlflow.MlflowClient):
-    runs = children(client, searched.result["run_id"])
-    moments = [(run.info.start_time, 1) for run in runs] + [(run.info.end_time, -1) for run in runs]
-    assert max(np.cumsum([change for _, change in sorted(moments)])) == 2
+def test_as_many_trials_run_at_once_as_workers_and_no_more(searched: Searched):
+    assert searched.most_at_once == 2
 
 
-def test_a_trial_whose_process_dies_is_tried_again(searched: Output, client: mlflow.MlflowClient):
+def test_a_trial_whose_process_dies_is_tried_again(searched: Searched, client: mlflow.MlflowClient):
     assert any("failed and is tried again" in line for line in searched.lines), searched.text
     assert searched.result["failed"] == 0
     assert {run.info.status for run in children(client, searched.result["run_id"])} == {"FINISHED"}
 
 
-def test_a_search_that_has_ended_reports_its_result_again(searched: Output):
+def test_a_search_that_has_ended_reports_its_result_again(searched: Searched):
     again = drive(tune.main, run_name="searched", **{**SMALL, "num_workers": 1})
     assert again.status == 0, again.text
     assert again.result == searched.result
