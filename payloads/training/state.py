@@ -96,11 +96,8 @@ def newest_whole(rank: int) -> tuple[ray.train.Checkpoint | None, int]:
     if newest is None or _agreed(rank, lambda: is_whole(newest)):
         return newest, 0
     reported = ray.train.get_all_reported_checkpoints(ray.train.CheckpointConsistencyMode.COMMITTED)
-    older = [
-        entry.checkpoint
-        for entry in sorted(reported, key=lambda each: newest_first(each.metrics))
-        if entry.checkpoint.path != newest.path
-    ]
+    reported = sorted(reported, key=lambda each: newest_first(each.metrics))
+    older = [each.checkpoint for each in reported if each.checkpoint.path != newest.path]
     chosen = _agreed(rank, lambda: next((place for place, entry in enumerate(older) if is_whole(entry)), len(older)))
     return (older[chosen] if chosen < len(older) else None), chosen + 1
 

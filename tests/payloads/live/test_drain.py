@@ -1,4 +1,4 @@
-"""A node that is about to go away: what was trained until then is saved between two steps, and no failure is counted."""
+"""A node that is about to go away: what was trained is saved between two steps, and no failure is counted."""
 
 from __future__ import annotations
 
