@@ -36,6 +36,11 @@ class ServedModel:
     device: torch.device
 
     @torch.inference_mode()
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        """Probability of each class for float32 rows of shape (n, 64): float32 of shape (n, classes)."""
+        return torch.softmax(self.module(torch.from_numpy(rows).to(self.device)), dim=1).cpu().numpy()
+
+    @torch.inference_mode()
     def predict(self, rows: np.ndarray) -> Predictions:
         """Predict float32 rows of shape (n, 64)."""
         logits = self.module(torch.from_numpy(rows).to(self.device))
@@ -57,16 +62,15 @@ def claim_device(resources: Mapping[str, float]) -> torch.device:
 
 
 def load(platform: Platform, name: str, alias: str, device: torch.device, batch_rows: int) -> ServedModel:
-    """Load the version behind `alias`, prepared for batches of `batch_rows`.
+    """Load the version behind `alias`; see `load_version`. Resolved once, so what is reported is what is served."""
+    return load_version(platform, name, find_version(platform, name, alias), device, batch_rows)
 
-    The version is resolved once, so what is reported is what is served.
 
-    Raises PayloadError if there is no such version or it does not take 64 pixels.
-    """
+def find_version(platform: Platform, name: str, alias: str) -> str:
+    """The version that `alias` points to now; raises PayloadError if there is none."""
     with explained(platform):
-        client = connect(platform)
         try:
-            version = client.get_model_version_by_alias(name, alias)
+            return str(connect(platform).get_model_version_by_alias(name, alias).version)
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -74,15 +78,21 @@ def load(platform: Platform, name: str, alias: str, device: torch.device, batch_
                 f"the registry {platform.mlflow_uri} has no model {name} with alias {alias}: "
                 "train one that passes the gate"
             ) from None
-        uri = f"models:/{name}/{version.version}"
+
+
+def load_version(platform: Platform, name: str, number: str, device: torch.device, batch_rows: int) -> ServedModel:
+    """Load one version, prepared for batches of `batch_rows`; raises PayloadError if it does not take 64 pixels."""
+    with explained(platform):
+        version = connect(platform).get_model_version(name, number)
+        uri = f"models:/{name}/{number}"
         info = mlflow.models.get_model_info(uri)
         module = mlflow.pytorch.load_model(uri, device=str(device))
     shape = info.signature.inputs.inputs[0].shape if info.signature else None
     if shape != (-1, PIXELS):
-        raise PayloadError(f"model {name} version {version.version} takes inputs of shape {shape}, not (-1, {PIXELS})")
+        raise PayloadError(f"model {name} version {number} takes inputs of shape {shape}, not (-1, {PIXELS})")
     card = ModelCard(
         model_name=name,
-        model_version=str(version.version),
+        model_version=number,
         run_id=version.run_id,
         classes=list((info.metadata or {})["classes"]),
         inputs=PIXELS,

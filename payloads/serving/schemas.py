@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from payloads.data.digits import INTENSITY_MAX, PIXELS
+from payloads.serving.http import RefusedError
 
 Intensity = Annotated[float, Field(ge=0, le=INTENSITY_MAX, allow_inf_nan=False)]
 Pixels = Annotated[
@@ -56,13 +57,6 @@ class ManyAnswers(BaseModel):
     request_id: str
 
 
-class Failure(BaseModel):
-    """Every answer other than 2xx that this application gives."""
-
-    error: str = Field(description="what is wrong with the request, in one sentence")
-    request_id: str
-
-
 class ModelCard(BaseModel):
     """What is being served."""
 
@@ -82,15 +76,6 @@ class Parsed:
 
     rows: np.ndarray
     single: bool
-
-
-class RefusedError(Exception):
-    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
 
 
 _validate = TypeAdapter(PredictRequest).validate_json

@@ -6,40 +6,69 @@ import importlib
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from infra.ray import capacity
 from infra.ray.job import entrypoint
-from infra.settings import TrainSettings, load
+from infra.settings import ServeSettings, Settings, TrainSettings, load
 from infra.stack import StackName
 from payloads.common.cli import parse
 from payloads.common.settings import RunSettings
 
 PROJECT = Path(__file__).resolve().parents[3]
-TRAIN = sorted(path.name.split(".")[1] for path in (PROJECT / "stacks").glob("Pulumi.train-*.yaml"))
 
 
-@pytest.mark.parametrize("stack", TRAIN)
-def test_the_parameters_of_a_training_stack_are_flags_of_its_payload(stack: str):
+def stacks(layer: str) -> list[str]:
+    return sorted(path.name.split(".")[1] for path in (PROJECT / "stacks").glob(f"Pulumi.{layer}-local*.yaml"))
+
+
+def settings(stack: str) -> Settings:
     document = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in document.items()}
-    settings = load(StackName.parse(stack), texts)
-    assert isinstance(settings, TrainSettings)
-    capacity.check_training(settings, stack)
+    return load(StackName.parse(stack), texts)
+
+
+@pytest.mark.parametrize("stack", stacks("train"))
+def test_the_parameters_of_a_training_stack_are_flags_of_its_payload(stack: str):
+    found = settings(stack)
+    assert isinstance(found, TrainSettings)
+    capacity.check_training(found, stack)
     flags = {
         "run_name": "a-run",
-        "num_workers": settings.training_workers,
-        "cpus_per_worker": settings.trainer.cpus_per_worker,
-        "gpus_per_worker": settings.trainer.gpus_per_worker,
-        **settings.parameters,
+        "num_workers": found.training_workers,
+        "cpus_per_worker": found.trainer.cpus_per_worker,
+        "gpus_per_worker": found.trainer.gpus_per_worker,
+        **found.parameters,
     }
-    arguments = shlex.split(entrypoint(settings.entrypoint, flags))[3:]
-    parsed = parse(settings_of(settings.entrypoint), "", arguments)
+    parsed = parse(settings_of(found.entrypoint), "", shlex.split(entrypoint(found.entrypoint, flags))[3:])
     assert parsed.run_name == "a-run"
-    for name, value in settings.parameters.items():
+    for name, value in found.parameters.items():
         assert getattr(parsed, name) == value
+
+
+@pytest.mark.parametrize("stack", stacks("serve"))
+def test_a_serving_stack_builds_its_application_and_names_all_of_its_deployments(stack: str):
+    """Ray refuses a name that the application lacks only in the cluster, and runs one that is not listed unsized."""
+    found = settings(stack)
+    assert isinstance(found, ServeSettings)
+    capacity.check_serving(found, stack)
+    for application in found.applications:
+        module, _, builder = application.import_path.partition(":")
+        built = getattr(importlib.import_module(module), builder)(application.args)
+        assert deployments(built) == {deployment.name for deployment in application.deployments}
+
+
+def deployments(application: Any) -> set[str]:
+    """Names of an application's deployments, those that it is bound to included."""
+    bound = application._bound_deployment
+    names = {bound.name}
+    for argument in bound.init_args:
+        inner = argument.values() if isinstance(argument, dict) else [argument]
+        names |= {name for each in inner if hasattr(each, "_bound_deployment") for name in deployments(each)}
+    return names
 
 
 def settings_of(module: str) -> type[RunSettings]:
