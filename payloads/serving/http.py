@@ -11,8 +11,8 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -47,7 +47,8 @@ class Route:
     """A hot route, `POST path`.
 
     `parse` turns a body into what `answer` takes and raises RefusedError; `answer` gets that and the request's id and
-    gives the body of a 200. What takes longer than `deadline_s` is ended with 504.
+    gives the body of a 200. What takes longer than `deadline_s` is ended with 504. `refusals` are further statuses that
+    either may refuse with, for the documentation.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Route:
     request_schema: dict[str, Any]
     response_model: Any
     deadline_s: float | None = None
+    refusals: Mapping[int, str] = field(default_factory=dict)
 
 
 class JsonApi(FastAPI):
@@ -98,7 +100,7 @@ class JsonApi(FastAPI):
             status, body = await self._respond(route, request.scope, request.receive)
             return Response(body, status, media_type="application/json")
 
-        refusals = _REFUSALS | ({504: "the answer took too long"} if route.deadline_s is not None else {})
+        refusals = _REFUSALS | dict(route.refusals) | ({504: "the answer took too long"} if route.deadline_s is not None else {})
         self.add_api_route(
             route.path,
             documented,

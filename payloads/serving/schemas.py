@@ -88,7 +88,7 @@ def parse(body: bytes, max_rows: int) -> Parsed:
     try:
         request = _validate(body)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise refused(error, "pixels and rows", "pixels or rows") from None
     if (request.pixels is None) == (request.rows is None):
         raise RefusedError(422, "send either pixels (one image) or rows (several), and not both")
     if request.pixels is not None:
@@ -98,16 +98,20 @@ def parse(body: bytes, max_rows: int) -> Parsed:
     return Parsed(np.array(request.rows, dtype=np.float32), single=False)
 
 
-def _refused(error: ValidationError) -> RefusedError:
+def refused(error: ValidationError, known: str, wanted: str) -> RefusedError:
+    """The refusal of a body, with the place of the first fault and nothing of what is there.
+
+    `known` are the keys that a body may have, `wanted` those that it must.
+    """
     first: ErrorDetails = error.errors(include_url=False, include_input=False, include_context=False)[0]
     message = first["msg"].rstrip(".")
     kind = first["type"]
     if kind == "json_invalid":
         return RefusedError(400, "the body is not " + message.removeprefix("Invalid JSON: ").join(("valid JSON: ", "")))
     if kind == "extra_forbidden":  # its location is a key of the client's choosing
-        return RefusedError(422, "the body has a key other than pixels and rows")
+        return RefusedError(422, f"the body has a key other than {known}")
     if not first["loc"]:
-        return RefusedError(422, "the body is not a JSON object with pixels or rows")
+        return RefusedError(422, f"the body is not a JSON object with {wanted}")
     return RefusedError(422, f"{_place(first)}: {message[:1].lower()}{message[1:]}")
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     import ray
     from ray import serve
 
-    from payloads.serving import ensemble
+    from payloads.serving import ensemble, many
     from payloads.serving.classifier import app, deployment
     from payloads.serving.settings import ClassifierArgs
 
@@ -39,6 +39,7 @@ def main() -> None:
     narrow = deployment.options(max_ongoing_requests=2, max_queued_requests=2)
     serve.run(narrow.bind(slow), name="narrow", route_prefix="/narrow")
     serve.run(ensemble.app(json.loads(sys.argv[2])), name="ensemble", route_prefix="/ensemble")
+    serve.run(many.app(json.loads(sys.argv[3])), name="many", route_prefix="/many")
     answers.write("READY\n")
     for line in sys.stdin:
         answers.write(json.dumps(handle(json.loads(line))) + "\n")

@@ -42,6 +42,9 @@ ENSEMBLE = {
     "shadow": {"name": "weak", "model_name": "weak"},
 }
 
+# Fewer models in memory than there are, and one that the registry does not have.
+MANY = {"models": ["served", "weak", "gone"], "kept": 1}
+
 
 class Server:
     """The process of serve_server.py: one JSON line in, one out."""
@@ -52,7 +55,7 @@ class Server:
             self.process = subprocess.Popen(
                 [
                     *(*NAMESPACE, sys.executable, str(HERE / "serve_server.py")),
-                    *(json.dumps({"model_name": "served"}), json.dumps(ENSEMBLE)),
+                    *(json.dumps({"model_name": "served"}), json.dumps(ENSEMBLE), json.dumps(MANY)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -227,6 +230,44 @@ def test_an_ensemble_refuses_what_the_classifier_refuses(server: Server, bad: Ba
     assert answer["status"] == bad.status, answer["body"]
     assert bad.words in json.loads(answer["body"])["error"]
     assert MARKER not in answer["body"]
+
+
+def test_one_image_is_shown_to_several_models(server: Server, quick: Quick, weak: Quick):
+    for place in range(3):
+        body = {"models": ["served", "weak"], "pixels": quick.pixels[place].tolist()}
+        answer = server.ask("POST", "/many/tag", body)
+        assert answer["status"] == 200, answer["body"]
+        tags = json.loads(answer["body"])["tags"]
+        assert tags["served"]["label"] == quick.classes[quick.labels(quick.pixels[place : place + 1])[0]]
+        assert tags["weak"]["label"] == weak.classes[weak.labels(quick.pixels[place : place + 1])[0]]
+
+
+def test_a_model_that_cannot_be_loaded_is_left_out_and_the_others_answer(server: Server, quick: Quick):
+    body = {"models": ["gone", "served"], "pixels": quick.pixels[0].tolist()}
+    answer = json.loads(server.ask("POST", "/many/tag", body)["body"])
+    assert set(answer["tags"]) == {"served"}
+    assert answer["missing"] == {"gone": "failed"}
+    alone = server.ask("POST", "/many/tag", {"models": ["gone"], "pixels": quick.pixels[0].tolist()})
+    assert alone["status"] == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"models": ["secret"], "pixels": [0] * 64}, 404, "models: one is not served here"),
+        ({"models": ["served", "served"], "pixels": [0] * 64}, 422, "named twice"),
+        ({"models": [], "pixels": [0] * 64}, 422, "models: "),
+        ({"models": ["served"], "pixels": [17] * 64}, 422, "pixels[0]: "),
+        ({"models": ["served"]}, 422, "pixels: "),
+        ({"models": ["served"], "pixels": [0] * 64, "more": 1}, 422, "a key other than models and pixels"),
+        ([1], 422, "not a JSON object with models and pixels"),
+    ],
+)
+def test_a_request_for_many_models_is_checked_as_strictly(server: Server, body: Any, status: int, words: str):
+    answer = server.ask("POST", "/many/tag", body)
+    assert answer["status"] == status, answer["body"]
+    assert words in json.loads(answer["body"])["error"]
+    assert "secret" not in answer["body"]
 
 
 def test_after_all_of_this_the_application_is_healthy(server: Server):
