@@ -30,7 +30,7 @@ async def gather(calls: Mapping[str, Awaitable[Value]], deadline_s: float) -> Ga
         for task in tasks.values():
             task.cancel()  # nothing happens to one that is done
     for name, task in tasks.items():
-        if not task.done():
+        if not task.done() or task.cancelled():
             found.missing[name] = "late"
         elif (error := task.exception()) is not None:
             logger.warning("member %s failed: %r", name, error)
