@@ -10,6 +10,7 @@ from local.errors import EXIT_INTERRUPTED, MantaError
 from ops import changed, drift, policies, preview, publish, versions
 from ops.exits import Exit
 from ops.preflight import command as preflight
+from ops.promote import command as promote
 from ops.report import command as report
 
 # The registry: one line a command.
@@ -22,6 +23,7 @@ app.command()(preflight.preflight)
 app.command()(changed.changed)
 app.command()(drift.drift)
 app.command()(publish.publish)
+app.command()(promote.promote)
 
 
 def main() -> int:

@@ -36,10 +36,11 @@ class Environments:
 
 def build(settings: LocalSettings) -> Environments:
     """Make the environments in the cache, or find them there; uv links the packages that the project has already."""
-    return Environments(**{name: str(_build(settings, name, packages)) for name, packages in PACKAGES.items()})
+    return Environments(**{name: str(build_one(settings, name, packages)) for name, packages in PACKAGES.items()})
 
 
-def _build(settings: LocalSettings, name: str, packages: tuple[str, ...]) -> Path:
+def build_one(settings: LocalSettings, name: str, packages: tuple[str, ...]) -> Path:
+    """The Python program of an environment with `packages`, made in the cache or found there."""
     identity = hashlib.sha256(REQUIREMENTS.read_bytes() + repr((packages, sys.version)).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "bench" / f"{name}-{identity}"
     python = folder / "bin" / "python"

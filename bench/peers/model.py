@@ -15,9 +15,9 @@ from payloads.common.settings import Platform
 from payloads.common.tracking import connect, find_or_create
 from payloads.data import digits
 from payloads.data.scaler import Moments, Scaler
-from payloads.training.loop import train_epoch
 from payloads.training.model import Classifier, Mlp
 from payloads.training.register import crown, log_model, register
+from payloads.training.steps import train_epoch
 
 NAME = "bench"
 HIDDEN = 2048

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -14,6 +15,18 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def only_repeatable_kernels() -> None:
+    """Have torch use kernels that repeat to the last bit, and raise where there is none.
+
+    Must come before the first matrix product on a GPU: cuBLAS reads its workspace's size once.
+    """
+    import torch
+
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
 
 
 def generator_state() -> dict[str, Any]:

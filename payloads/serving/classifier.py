@@ -37,7 +37,9 @@ class Classifier:
     def __init__(self, args: ClassifierArgs) -> None:
         device = model.claim_device(ray.get_runtime_context().get_assigned_resources())
         self.args = args
-        self.model = model.load(read_platform(), args.model_name, args.alias, device, args.max_batch_size)
+        platform = read_platform()
+        version = args.model_version or model.find_version(platform, args.model_name, args.alias)
+        self.model = model.load_version(platform, args.model_name, version, device, args.max_batch_size)
         self.model.predict(np.zeros((args.max_batch_size, self.model.card.inputs), np.float32))
         self.infer.set_max_batch_size(args.max_batch_size)
         self.infer.set_batch_wait_timeout_s(args.batch_wait_timeout_s)

@@ -36,6 +36,11 @@ class ServedModel:
     device: torch.device
 
     @torch.inference_mode()
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        """Probability of each class for float32 rows of shape (n, 64): float32 of shape (n, classes)."""
+        return torch.softmax(self.module(torch.from_numpy(rows).to(self.device)), dim=1).cpu().numpy()
+
+    @torch.inference_mode()
     def predict(self, rows: np.ndarray) -> Predictions:
         """Predict float32 rows of shape (n, 64)."""
         logits = self.module(torch.from_numpy(rows).to(self.device))

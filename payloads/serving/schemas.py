@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from payloads.data.digits import INTENSITY_MAX, PIXELS
+from payloads.serving.http import RefusedError
 
 Intensity = Annotated[float, Field(ge=0, le=INTENSITY_MAX, allow_inf_nan=False)]
 Pixels = Annotated[
@@ -56,13 +57,6 @@ class ManyAnswers(BaseModel):
     request_id: str
 
 
-class Failure(BaseModel):
-    """Every answer other than 2xx that this application gives."""
-
-    error: str = Field(description="what is wrong with the request, in one sentence")
-    request_id: str
-
-
 class ModelCard(BaseModel):
     """What is being served."""
 
@@ -84,15 +78,6 @@ class Parsed:
     single: bool
 
 
-class RefusedError(Exception):
-    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-
-
 _validate = TypeAdapter(PredictRequest).validate_json
 
 
@@ -103,7 +88,7 @@ def parse(body: bytes, max_rows: int) -> Parsed:
     try:
         request = _validate(body)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise refused(error, "pixels and rows", "pixels or rows") from None
     if (request.pixels is None) == (request.rows is None):
         raise RefusedError(422, "send either pixels (one image) or rows (several), and not both")
     if request.pixels is not None:
@@ -113,16 +98,20 @@ def parse(body: bytes, max_rows: int) -> Parsed:
     return Parsed(np.array(request.rows, dtype=np.float32), single=False)
 
 
-def _refused(error: ValidationError) -> RefusedError:
+def refused(error: ValidationError, known: str, wanted: str) -> RefusedError:
+    """The refusal of a body, with the place of the first fault and nothing of what is there.
+
+    `known` are the keys that a body may have, `wanted` those that it must.
+    """
     first: ErrorDetails = error.errors(include_url=False, include_input=False, include_context=False)[0]
     message = first["msg"].rstrip(".")
     kind = first["type"]
     if kind == "json_invalid":
         return RefusedError(400, "the body is not " + message.removeprefix("Invalid JSON: ").join(("valid JSON: ", "")))
     if kind == "extra_forbidden":  # its location is a key of the client's choosing
-        return RefusedError(422, "the body has a key other than pixels and rows")
+        return RefusedError(422, f"the body has a key other than {known}")
     if not first["loc"]:
-        return RefusedError(422, "the body is not a JSON object with pixels or rows")
+        return RefusedError(422, f"the body is not a JSON object with {wanted}")
     return RefusedError(422, f"{_place(first)}: {message[:1].lower()}{message[1:]}")
 
 

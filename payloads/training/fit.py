@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import ray
 import ray.data
@@ -19,6 +21,7 @@ from payloads.training.batches import COLUMNS
 from payloads.training.loop import train_loop
 from payloads.training.model import Classifier, Mlp
 from payloads.training.settings import TrainSettings
+from payloads.training.state import is_whole, newest_first
 from payloads.training.watch import Event, Watch
 
 # Pods of a new Ray cluster join within this time once their image is there.
@@ -35,7 +38,12 @@ def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedR
     log = EpochLog(run)
 
     def handle(event: Event) -> None:
-        if event["kind"] == "epoch":
+        if event["kind"] == "epoch" and event["metrics"]["note"]:
+            reporting.progress(event["metrics"]["note"])
+        if event["kind"] == "epoch" and "step" in event["metrics"]:
+            metrics = event["metrics"]
+            reporting.progress(f"a node goes away: saved epoch {metrics['epoch']} at step {metrics['step']}")
+        elif event["kind"] == "epoch":
             reporting.progress(reporting.epoch_line(event["metrics"]))
             log.add(event["metrics"], int(time.time() * 1000))
         else:
@@ -82,12 +90,20 @@ def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedR
             result = trainer.fit()
         except ray.train.TrainingFailedError as error:
             raise PayloadError(f"training failed: {explain(error)}") from error
-    with result.checkpoint.as_directory() as folder:
+    with _first_whole(result, newest_first).as_directory() as folder:
         history = checkpoints.load_state(folder)["history"]
     for metrics in history:
         log.add(metrics, int(time.time() * 1000))
     log.close()
-    return result.get_best_checkpoint("validation_loss", "min")
+    return _first_whole(result, lambda metrics: metrics["validation_loss"])
+
+
+def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray.train.Checkpoint:
+    """The first of the kept checkpoints in this order of their metrics that reads back as it was written."""
+    for checkpoint, _ in sorted(result.best_checkpoints, key=lambda entry: order(entry[1])):
+        if is_whole(checkpoint):
+            return checkpoint
+    raise PayloadError(f"every checkpoint below {result.path} is damaged: delete that folder to train anew")
 
 
 def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, data: Prepared) -> Classifier:

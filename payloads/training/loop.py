@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
+import itertools
 import time
-from collections.abc import Iterable
+import uuid
 from typing import Any
 
 import ray.train
+import ray.train.collective
 import ray.train.torch
 import torch
-import torch.distributed
-from torch import nn
 
-from payloads.common import checkpoints, seeds
+from payloads.common import seeds
 from payloads.training.batches import Batch, Batches, gather, strided
 from payloads.training.model import Mlp
 from payloads.training.settings import TrainSettings
+from payloads.training.state import State, newest_whole
+from payloads.training.steps import Progress, evaluate_epoch, train_epoch
 
 
 def train_loop(config: dict[str, Any]) -> None:
-    """Train from the newest checkpoint, or from nothing, to the last epoch.
+    """Train from the newest whole checkpoint, or from nothing, to the last epoch or until it no longer gets better.
 
     `config`: settings (TrainSettings as a dict), features (number of inputs), classes (number of outputs).
-    Reports after each epoch: epoch (from 1), epochs, loss, validation_loss, accuracy, learning_rate, seconds.
+    Reports after each epoch: epoch (from 1), epochs, loss, validation_loss, accuracy, learning_rate, seconds; and on a
+    notice that a node goes away: epoch, epochs, step and an infinite validation_loss, as it is nobody's best.
     """
     settings = TrainSettings.model_validate(config["settings"])
     context = ray.train.get_context()
@@ -31,17 +33,16 @@ def train_loop(config: dict[str, Any]) -> None:
     device = ray.train.torch.get_device()
     # Ranks start from one set of weights (DDP broadcasts rank 0's) and drop out different units.
     seeds.seed_everything(settings.seed + rank)
+    if settings.deterministic:
+        seeds.only_repeatable_kernels()
     model = ray.train.torch.prepare_model(
         Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.epochs)
-    network = getattr(model, "module", model)
-    history: list[dict[str, float]] = []
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is not None:
-        history = restore(checkpoint, network, optimizer, schedule, rank)
-    if len(history) >= settings.epochs:
+    state = State(getattr(model, "module", model), optimizer, schedule, rank, world)
+    resume(state)
+    if finished(state.history, settings):
         return
 
     batches = Batches(
@@ -49,15 +50,19 @@ def train_loop(config: dict[str, Any]) -> None:
     )
     validation_shard = ray.train.get_dataset_shard("validation")
     validation = gather_mine(validation_shard, device, rank, world) if settings.cache_shard else None
-    for epoch in range(len(history), settings.epochs):
+    notice = Notice(state, settings)
+    while not finished(state.history, settings):
         started = time.monotonic()
         learning_rate = optimizer.param_groups[0]["lr"]
-        loss = train_epoch(model, optimizer, batches.epoch(epoch), settings.gradient_clip)
+        left = itertools.islice(batches.epoch(state.epoch), state.progress.step, None)
+        loss = train_epoch(
+            model, optimizer, left, settings.gradient_clip, settings.pieces, state.progress, notice.after_step
+        )
         schedule.step()
         held_out = [validation] if validation else strided(validation_shard, device, rank, world)
-        validation_loss, accuracy = evaluate_epoch(network, held_out)
+        validation_loss, accuracy = evaluate_epoch(state.network, held_out)
         metrics = {
-            "epoch": epoch + 1,
+            "epoch": state.epoch + 1,
             "epochs": settings.epochs,
             "loss": loss,
             "validation_loss": validation_loss,
@@ -65,84 +70,56 @@ def train_loop(config: dict[str, Any]) -> None:
             "learning_rate": learning_rate,
             "seconds": time.monotonic() - started,
         }
-        history.append(metrics)
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoints.save_rank_state(folder, rank, seeds.generator_state())
-            if rank == 0:
-                state = {
-                    "model": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "history": history,
-                }
-                checkpoints.save_state(folder, state)
-            ray.train.report(
-                metrics,
-                checkpoint=ray.train.Checkpoint.from_directory(folder),
-                checkpoint_dir_name=f"epoch-{epoch + 1:05d}",
-            )
+        state.history.append(metrics)
+        state.progress = Progress()
+        state.report(metrics, f"epoch-{state.epoch:05d}")
 
 
-def restore(
-    checkpoint: ray.train.Checkpoint,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    rank: int,
-) -> list[dict[str, float]]:
-    """Put everything back as it was at the end of the checkpoint's epoch; returns the epochs' metrics so far."""
-    with checkpoint.as_directory() as folder:
-        state = checkpoints.load_state(folder)
-        own = checkpoints.load_rank_state(folder, rank)
-    network.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    if own is not None:
-        seeds.restore_generator_state(own)
-    return state["history"]
+def resume(state: State) -> None:
+    """Put `state` back to the newest whole checkpoint, if there is one; every rank must come here."""
+    if ray.train.get_checkpoint() is None:
+        return
+    checkpoint, damaged = newest_whole(state.rank)
+    if checkpoint is not None:
+        state.restore(checkpoint)
+    if damaged:
+        state.note = f"{damaged} damaged checkpoints were passed over, training goes on after epoch {state.epoch}"
+    start = uuid.uuid4().hex[:8] if state.rank == 0 else None
+    state.suffix = f"-{ray.train.collective.broadcast_from_rank_zero(start)}"
 
 
-def train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], gradient_clip: float
-) -> float:
-    """One pass with an optimizer step a batch; returns the mean loss of a row over all ranks."""
-    model.train()
-    device = next(model.parameters()).device
-    total = torch.zeros(2, dtype=torch.float64, device=device)
-    for features, targets in batches:
-        loss = nn.functional.cross_entropy(model(features), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
-        optimizer.step()
-        total += torch.stack([loss.detach().double() * len(targets), loss.new_tensor(len(targets)).double()])
-    loss_sum, rows = sum_over_ranks(total).tolist()
-    return loss_sum / rows
+def finished(history: list[dict[str, float]], settings: TrainSettings) -> bool:
+    """Whether the last epoch is done, or `patience` epochs have gone by without a better validation loss."""
+    if len(history) >= settings.epochs:
+        return True
+    losses = [metrics["validation_loss"] for metrics in history]
+    return 0 < settings.patience <= len(losses) - 1 - losses.index(min(losses)) if losses else False
 
 
-@torch.inference_mode()
-def evaluate_epoch(network: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
-    """Mean loss and accuracy over the rows of all ranks."""
-    network.eval()
-    device = next(network.parameters()).device
-    total = torch.zeros(3, dtype=torch.float64, device=device)
-    for features, targets in batches:
-        logits = network(features)
-        loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
-        correct = (logits.argmax(dim=1) == targets).sum()
-        total += torch.stack([loss.double(), correct.double(), loss.new_tensor(len(targets)).double()])
-    loss_sum, correct_sum, rows = sum_over_ranks(total).tolist()
-    return loss_sum / rows, correct_sum / rows
+class Notice:
+    """Looks, every few steps, whether a node is about to go away, and then saves at once and at every later look.
+
+    All ranks look after the same steps: the look is a barrier, and so is the report.
+    """
+
+    def __init__(self, state: State, settings: TrainSettings) -> None:
+        self.state = state
+        self.settings = settings
+
+    def after_step(self) -> None:
+        every, step = self.settings.drain_check_steps, self.state.progress.step
+        if not every or step % every or ray.train.get_preemption_info() is None:
+            return
+        metrics = {
+            "epoch": self.state.epoch + 1,
+            "epochs": self.settings.epochs,
+            "step": step,
+            "validation_loss": float("inf"),
+        }
+        self.state.report(metrics, f"epoch-{self.state.epoch + 1:05d}-step-{step:06d}")
 
 
 def gather_mine(shard: ray.data.DataIterator, device: torch.device, rank: int, world: int) -> Batch:
     """This rank's share of an unsplit data set."""
     features, targets = gather(shard, device)
     return features[rank::world], targets[rank::world]
-
-
-def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
-    """Sum over all ranks; a single worker has no process group and nothing to sum."""
-    if torch.distributed.is_initialized():
-        torch.distributed.all_reduce(values)
-    return values

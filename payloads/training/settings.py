@@ -38,6 +38,18 @@ class TrainSettings(DigitsSettings):
     cache_shard: bool = Field(
         default=True, description="keep a worker's shard in its memory; false streams it from Ray Data every epoch"
     )
+    pieces: int = Field(
+        default=1, ge=1, le=4096, description="parts that a worker's rows of a step go through the model in"
+    )
+    patience: int = Field(
+        default=0, ge=0, description="epochs without a better validation loss after which training ends; 0: never"
+    )
+    deterministic: bool = Field(
+        default=False, description="only kernels that repeat to the last bit; an error where there is none"
+    )
+    drain_check_steps: int = Field(
+        default=20, ge=0, description="steps between two looks for a notice that a node goes away; 0: never"
+    )
     checkpoints_kept: int = Field(default=3, ge=1, description="checkpoints kept, best validation loss first")
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ class Quick:
 
 def train_quickly(epochs: int = 12) -> Quick:
     """The digits payload's split, scaler, network, optimizer and loss, in one process."""
-    from payloads.training.loop import train_epoch
+    from payloads.training.steps import train_epoch
 
     table = digits.build_table()
     pixels, ids = digits.pixel_matrix(table), table["id"].to_numpy()

@@ -26,10 +26,11 @@ def main() -> None:
     import ray
     from ray import serve
 
+    from payloads.serving import ensemble, many
     from payloads.serving.classifier import app, deployment
     from payloads.serving.settings import ClassifierArgs
 
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
     args = ClassifierArgs(**json.loads(sys.argv[1]))
     serve.run(app(args), name="digits")
@@ -37,6 +38,8 @@ def main() -> None:
     slow = args.model_copy(update={"batch_wait_timeout_s": 1.0})
     narrow = deployment.options(max_ongoing_requests=2, max_queued_requests=2)
     serve.run(narrow.bind(slow), name="narrow", route_prefix="/narrow")
+    serve.run(ensemble.app(json.loads(sys.argv[2])), name="ensemble", route_prefix="/ensemble")
+    serve.run(many.app(json.loads(sys.argv[3])), name="many", route_prefix="/many")
     answers.write("READY\n")
     for line in sys.stdin:
         answers.write(json.dumps(handle(json.loads(line))) + "\n")

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import mlflow
 import numpy as np
 import pytest
 from conftest import RAY_ENVIRONMENT
-from quick import Quick
+from quick import Quick, train_quickly
 from requests_table import BAD_REQUESTS, JSON, MARKER, Bad
 
 from payloads.common.settings import Platform
@@ -31,6 +32,20 @@ if os.geteuid() != 0:
     NAMESPACE += ["--user", "--map-root-user"]
 
 
+# A member that answers after its deadline, as its batches wait for a second, and a weaker challenger in the shadow.
+ENSEMBLE = {
+    "members": [
+        {"name": "good", "model_name": "served"},
+        {"name": "slow", "model_name": "served", "batch_wait_timeout_s": 1.0},
+    ],
+    "deadline_s": 0.5,
+    "shadow": {"name": "weak", "model_name": "weak"},
+}
+
+# Fewer models in memory than there are, and one that the registry does not have.
+MANY = {"models": ["served", "weak", "gone"], "kept": 1}
+
+
 class Server:
     """The process of serve_server.py: one JSON line in, one out."""
 
@@ -38,7 +53,10 @@ class Server:
         self.log = log
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [*NAMESPACE, sys.executable, str(HERE / "serve_server.py"), json.dumps({"model_name": "served"})],
+                [
+                    *(*NAMESPACE, sys.executable, str(HERE / "serve_server.py")),
+                    *(json.dumps({"model_name": "served"}), json.dumps(ENSEMBLE), json.dumps(MANY)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -69,8 +87,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, quick: Quick) -> Iterator[str]:
-    """A registry in a file, with one champion in it. Nothing in the namespace can reach a server."""
+def weak() -> Quick:
+    return train_quickly(epochs=1)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, quick: Quick, weak: Quick) -> Iterator[str]:
+    """A registry in a file, with two models' champions in it. Nothing in the namespace can reach a server."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
     previous = mlflow.get_tracking_uri()
@@ -81,6 +104,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory, quick: Quick) -> Iterator
     version = register(client, "served", model_uri, run, {"accuracy": "0.97"})
     crown(client, "served", version.version)
     assert client.get_model_version_by_alias("served", CHAMPION).version == version.version
+    weak_run = find_or_create(client, "served", "weak", "weak")
+    weak_uri = log_model(weak_run, weak.model, weak.pixels[:2], weak.classes)
+    crown(client, "weak", register(client, "weak", weak_uri, weak_run, {}).version)
     yield uri
     mlflow.set_tracking_uri(previous)
     mlflow.set_registry_uri(previous)
@@ -173,6 +199,75 @@ def test_too_many_at_once_get_503_and_a_time_to_come_back(server: Server, quick:
         if answer["status"] == 503:
             assert re.fullmatch(r"\d+", answer["headers"]["retry-after"])
     assert server.ask("POST", "/narrow/predict", {"pixels": [0] * 64})["status"] == 200, "and it recovers"
+
+
+def test_a_late_member_is_left_out_and_named(server: Server, quick: Quick):
+    answer = server.ask("POST", "/ensemble/predict", {"rows": quick.pixels[:20].tolist()})
+    assert answer["status"] == 200, answer["body"]
+    body = json.loads(answer["body"])
+    assert body["members"] == {"good": "1"}
+    assert body["missing"] == {"slow": "late"}
+    labels = [prediction["label"] for prediction in body["predictions"]]
+    assert labels == [quick.classes[place] for place in quick.labels(quick.pixels[:20])]
+
+
+def test_a_challenger_in_the_shadow_is_compared_and_not_heard(server: Server, quick: Quick, weak: Quick):
+    before = json.loads(server.ask("GET", "/ensemble/shadow")["body"])
+    rows = quick.pixels[100:160]
+    body = json.loads(server.ask("POST", "/ensemble/predict", {"rows": rows.tolist()})["body"])
+    served = quick.labels(rows)
+    assert [prediction["label"] for prediction in body["predictions"]] == [quick.classes[place] for place in served]
+    deadline = time.monotonic() + 20
+    while (after := json.loads(server.ask("GET", "/ensemble/shadow")["body"]))["rows"] < before["rows"] + 60:
+        assert time.monotonic() < deadline, after
+        time.sleep(0.2)
+    assert after["same"] - before["same"] == (weak.labels(rows) == served).sum()
+
+
+@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=lambda bad: bad.name)
+def test_an_ensemble_refuses_what_the_classifier_refuses(server: Server, bad: Bad):
+    answer = server.ask("POST", "/ensemble/predict", bad.body, headers={"content-type": bad.content_type})
+    assert answer["status"] == bad.status, answer["body"]
+    assert bad.words in json.loads(answer["body"])["error"]
+    assert MARKER not in answer["body"]
+
+
+def test_one_image_is_shown_to_several_models(server: Server, quick: Quick, weak: Quick):
+    for place in range(3):
+        body = {"models": ["served", "weak"], "pixels": quick.pixels[place].tolist()}
+        answer = server.ask("POST", "/many/tag", body)
+        assert answer["status"] == 200, answer["body"]
+        tags = json.loads(answer["body"])["tags"]
+        assert tags["served"]["label"] == quick.classes[quick.labels(quick.pixels[place : place + 1])[0]]
+        assert tags["weak"]["label"] == weak.classes[weak.labels(quick.pixels[place : place + 1])[0]]
+
+
+def test_a_model_that_cannot_be_loaded_is_left_out_and_the_others_answer(server: Server, quick: Quick):
+    body = {"models": ["gone", "served"], "pixels": quick.pixels[0].tolist()}
+    answer = json.loads(server.ask("POST", "/many/tag", body)["body"])
+    assert set(answer["tags"]) == {"served"}
+    assert answer["missing"] == {"gone": "failed"}
+    alone = server.ask("POST", "/many/tag", {"models": ["gone"], "pixels": quick.pixels[0].tolist()})
+    assert alone["status"] == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"models": ["secret"], "pixels": [0] * 64}, 404, "models: one is not served here"),
+        ({"models": ["served", "served"], "pixels": [0] * 64}, 422, "named twice"),
+        ({"models": [], "pixels": [0] * 64}, 422, "models: "),
+        ({"models": ["served"], "pixels": [17] * 64}, 422, "pixels[0]: "),
+        ({"models": ["served"]}, 422, "pixels: "),
+        ({"models": ["served"], "pixels": [0] * 64, "more": 1}, 422, "a key other than models and pixels"),
+        ([1], 422, "not a JSON object with models and pixels"),
+    ],
+)
+def test_a_request_for_many_models_is_checked_as_strictly(server: Server, body: Any, status: int, words: str):
+    answer = server.ask("POST", "/many/tag", body)
+    assert answer["status"] == status, answer["body"]
+    assert words in json.loads(answer["body"])["error"]
+    assert "secret" not in answer["body"]
 
 
 def test_after_all_of_this_the_application_is_healthy(server: Server):

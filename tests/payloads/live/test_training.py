@@ -12,7 +12,7 @@ import psutil
 import pytest
 from drivers import Output, train, train_until
 from mlflow.entities import LoggedModelStatus
-from services import S3, Mlflow
+from services import BUCKET, S3, Mlflow
 
 from payloads.common.errors import PayloadError
 from payloads.common.tracking import METRICS, RESULT_TAG
@@ -96,18 +96,48 @@ def test_a_finished_run_reports_its_result_again_and_does_nothing(first: Output,
     assert len(client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.info.run_id}'")) == 1
 
 
+@pytest.mark.parametrize("damaged", [False, True], ids=["whole", "damaged"])
 def test_a_driver_killed_midway_goes_on_as_if_nothing_had_happened(
-    first: Output, ray_cluster: str, client: mlflow.MlflowClient
+    first: Output, ray_cluster: str, client: mlflow.MlflowClient, s3: S3, damaged: bool
 ):
-    """Same seed, same losses to the last bit: weights, optimizer, schedule, dropout and batch order all come back."""
-    killed = train_until(ray_cluster, lambda line: line.startswith("progress: epoch 3/"), run_name="killed")
+    """Same seed, same losses to the last bit: weights, optimizer, schedule, dropout and batch order all come back.
+
+    Also when the newest checkpoint has a flipped bit: it is known by its digest, and the one before it is used.
+    """
+    name = f"killed-{damaged}".lower()
+    killed = train_until(ray_cluster, lambda line: line.startswith("progress: epoch 3/"), run_name=name)
     assert killed.status == -signal.SIGKILL, killed.text
-    resumed = train(run_name="killed")
+    newest = max(key for key in s3.keys(f"payloads/runs/{name}-") if key.endswith("state.pt"))
+    if damaged:
+        flip(s3, newest)
+    resumed = train(run_name=name)
     assert resumed.status == 0, resumed.text
-    assert resumed.epochs[0] >= 4, "epochs with a checkpoint are not trained again"
+    assert resumed.epochs[0] >= (3 if damaged else 4), "epochs with a whole checkpoint are not trained again"
     assert resumed.epochs[-1] == 6
-    assert losses(client, only_run(client, "killed").info.run_id) == losses(client, first.result["run_id"])
+    assert any("1 damaged checkpoints were passed over" in line for line in resumed.lines) is damaged, resumed.text
+    assert losses(client, only_run(client, name).info.run_id) == losses(client, first.result["run_id"])
     assert resumed.result["accuracy"] == first.result["accuracy"]
+
+
+def flip(s3: S3, key: str) -> None:
+    """Change one bit in the middle of an object."""
+    content = bytearray(s3.client().get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    content[len(content) // 2] ^= 1
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=bytes(content))
+
+
+def test_training_that_no_longer_gets_better_ends(first: Output, client: mlflow.MlflowClient):
+    output = train(run_name="patient", patience=1, epochs=40, lr=0.3, gate_accuracy=0.01)
+    assert output.status == 0, output.text
+    assert 2 <= output.epochs[-1] < 40
+    history = [
+        metric.value
+        for metric in sorted(
+            client.get_metric_history(output.result["run_id"], "validation_loss"), key=lambda metric: metric.step
+        )
+    ]
+    assert history[-1] >= min(history[:-1]), "the last epoch was no better"
+    assert history[:-1] == sorted(history[:-1], reverse=True), "and every one before it was"
 
 
 def test_a_worker_killed_midway_costs_one_restart(first: Output, client: mlflow.MlflowClient):

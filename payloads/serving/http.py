@@ -1,0 +1,214 @@
+"""The HTTP side that every serving pattern has in common: strict JSON in, one form of failure out, limits on all of it.
+
+FastAPI documents every route; a hot route is answered before its machinery, which would cost more than many a model.
+All else (documentation, 404, 405, the other routes) is plain FastAPI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+logger = logging.getLogger("ray.serve")  # Ray Serve writes it to the replica's log file
+SERVER_FAILED = "the server failed on this request: its log tells why"
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_JSON = (b"content-type", b"application/json")
+
+
+class Failure(BaseModel):
+    """Every answer other than 2xx that an application gives."""
+
+    error: str = Field(description="what is wrong with the request, in one sentence")
+    request_id: str
+
+
+class RefusedError(Exception):
+    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Route:
+    """A hot route, `POST path`.
+
+    `parse` turns a body into what `answer` takes and raises RefusedError; `answer` gets that and the request's id and
+    gives the body of a 200. What takes longer than `deadline_s` is ended with 504. `refusals` are further statuses that
+    either may refuse with, for the documentation.
+    """
+
+    path: str
+    summary: str
+    parse: Callable[[bytes], Any]
+    answer: Callable[[Any, str], Awaitable[bytes]]
+    request_schema: dict[str, Any]
+    response_model: Any
+    deadline_s: float | None = None
+    refusals: Mapping[int, str] = field(default_factory=dict)
+
+
+class JsonApi(FastAPI):
+    """FastAPI with a short way for its hot routes."""
+
+    def __init__(self, routes: Sequence[Route], max_body_bytes: int, **rest: Any) -> None:
+        # The documentation pages load scripts from the internet; the schema itself does not.
+        super().__init__(docs_url=None, redoc_url=None, **rest)
+        self.hot = {route.path: route for route in routes}
+        self.max_body_bytes = max_body_bytes
+        self.add_exception_handler(HTTPException, _http_error)
+        self.add_exception_handler(Exception, _server_error)
+        for route in routes:
+            self._document(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self.hot.get(_path(scope)) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if route is None:
+            await super().__call__(scope, receive, send)
+            return
+        status, body = await self._respond(route, scope, receive)
+        await _send(send, status, body)
+
+    async def _respond(self, route: Route, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        request_id = request_id_of(scope)
+        try:
+            check_headers(scope, self.max_body_bytes)
+            body = await read_body(receive, self.max_body_bytes)
+            answer = route.answer(route.parse(body), request_id)
+            return 200, await (answer if route.deadline_s is None else _within(route.deadline_s, answer))
+        except RefusedError as refusal:
+            return refusal.status, failure(refusal.sentence, request_id)
+        except Exception:  # a defect, or a failed batch: the client learns that, the log learns why
+            logger.exception("request %s failed", request_id)
+            return 500, failure(SERVER_FAILED, request_id)
+
+    def _document(self, route: Route) -> None:
+        async def documented(request: Request) -> Response:
+            status, body = await self._respond(route, request.scope, request.receive)
+            return Response(body, status, media_type="application/json")
+
+        refusals = _REFUSALS | dict(route.refusals) | ({504: "the answer took too long"} if route.deadline_s is not None else {})
+        self.add_api_route(
+            route.path,
+            documented,
+            methods=["POST"],
+            summary=route.summary,
+            response_model=route.response_model,
+            responses={
+                **{status: {"model": Failure, "description": text} for status, text in refusals.items()},
+                503: {"description": "too many requests are waiting; Retry-After says when to come back"},
+            },
+            openapi_extra={
+                "requestBody": {"required": True, "content": {"application/json": {"schema": route.request_schema}}}
+            },
+        )
+
+
+_REFUSALS = {
+    400: "the body is not JSON",
+    413: "the body is too large",
+    415: "the body is not declared as application/json",
+    422: "the body is JSON of another form",
+}
+
+
+async def _within(deadline_s: float, answer: Awaitable[bytes]) -> bytes:
+    """`answer`, or a refusal with 504. A time-out of the answer's own that comes before is a defect like any other."""
+    try:
+        async with asyncio.timeout(deadline_s) as limit:
+            return await answer
+    except TimeoutError:
+        if limit.expired():
+            raise RefusedError(504, f"there was no answer within {deadline_s:g} s") from None
+        raise
+
+
+def check_headers(scope: Scope, max_body_bytes: int) -> None:
+    """Refuse what the headers alone give away, before any of the body is read."""
+    content_type = length = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            length = value
+    if content_type.split(b";", 1)[0].strip().lower() != b"application/json":
+        raise RefusedError(415, "the content type is not application/json")
+    if length.isdigit() and int(length) > max_body_bytes:
+        raise _too_large(max_body_bytes)
+
+
+async def read_body(receive: Receive, max_body_bytes: int) -> bytes:
+    """The whole body; a chunked one has no length to check beforehand and is cut off at the limit."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "the connection was closed before the body was complete")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > max_body_bytes:
+            raise _too_large(max_body_bytes)
+        if not message.get("more_body", False) and not parts:
+            return part
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The client's x-request-id if it is harmless in a header, a log and a JSON text; else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SAFE_ID.fullmatch(value):
+            return value.decode()
+    return uuid.uuid4().hex
+
+
+def failure(sentence: str, request_id: str) -> bytes:
+    return json.dumps({"error": sentence, "request_id": request_id}).encode()
+
+
+def _path(scope: Scope) -> str:
+    return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(413, f"the body is larger than {limit} bytes: send the rows in several requests")
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [_JSON, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+_SENTENCES = {
+    404: "there is no such path: see /openapi.json",
+    405: "this path does not take that method",
+    503: "the model does not compute",
+}
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for nothing else
+    sentence = _SENTENCES.get(error.status_code, "the request cannot be served")
+    body = failure(sentence, request_id_of(request.scope))
+    return Response(body, error.status_code, headers=error.headers, media_type="application/json")
+
+
+async def _server_error(request: Request, _error: Exception) -> Response:
+    body = failure(SERVER_FAILED, request_id_of(request.scope))
+    return Response(body, 500, media_type="application/json")
