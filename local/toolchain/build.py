@@ -125,5 +125,16 @@ def _build(module: modules.Module, go: golang.Go, entry: Path, stage: Stage) -> 
             into.mkdir(parents=True)
             for path in sorted((go.module_folder(module.directory, source) / folder).glob("*.yaml")):
                 shutil.copyfile(path, into / path.name)
+        for source, inside, destination in module.trees:
+            _copy_tree(go.module_folder(module.directory, source) / inside, result / "share" / destination)
         cache.publish(result, entry)
     stage.result(f"{compiled} packages compiled")
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """The folder (or one file) `source` as `target`, writable: files of the module cache are not."""
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if path.is_file():
+            into = target / path.relative_to(source) if source.is_dir() else target
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, into)
