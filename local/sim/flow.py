@@ -16,7 +16,7 @@ from local.errors import MantaError
 from local.progress import Reporter
 from local.sim import account, machine, tools
 from local.sim.settings import SimSettings
-from local.toolchain import golang, modules
+from local.toolchain import golang
 from local.toolchain.build import built
 from local.up import stack
 from local.up.stack import Engine
@@ -63,8 +63,7 @@ def variables(settings: SimSettings) -> dict[str, str]:
     found = built(settings.cluster, go) if go else None
     if go is None or found is None or find(settings.cluster) is None:
         raise MantaError("no simulated AWS runs on this machine: run `make up ENV=sim` first")
-    entry = settings.cluster.toolchain_dir / f"aws-{modules.key(modules.aws(), go.version(modules.aws().directory))}"
-    return machine.variables(settings, found, tools.AwsTools(entry))
+    return machine.variables(settings, found, tools.built(settings.cluster, go))
 
 
 def engine_of(engine: Engine, name: str) -> Engine:

@@ -8,7 +8,7 @@ from pathlib import Path
 from local.progress import Reporter
 from local.settings import LocalSettings
 from local.toolchain import golang, modules
-from local.toolchain.build import ensure_module
+from local.toolchain.build import ensure_module, entry_of
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,11 @@ class AwsTools:
     """`entry`: the toolchain's folder with `bin` and `share`."""
 
     entry: Path
+    helm: Path
 
     @property
     def karpenter(self) -> Path:
         return self.entry / "bin" / "controller"
-
-    @property
-    def helm(self) -> Path:
-        return self.entry / "bin" / "helm"
 
     @property
     def kwok(self) -> Path:
@@ -41,4 +38,10 @@ class AwsTools:
 
 def ensure(settings: LocalSettings, go: golang.Go, progress: Reporter) -> AwsTools:
     """Build what the cache lacks: about four minutes on two cores."""
-    return AwsTools(ensure_module(modules.aws(), go, settings, progress))
+    entry = ensure_module(modules.aws(), go, settings, progress)
+    return AwsTools(entry, ensure_module(modules.helm(), go, settings, progress) / "bin" / "helm")
+
+
+def built(settings: LocalSettings, go: golang.Go) -> AwsTools:
+    """Where they are or would be; builds nothing."""
+    return AwsTools(entry_of(modules.aws(), go, settings), entry_of(modules.helm(), go, settings) / "bin" / "helm")

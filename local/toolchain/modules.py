@@ -52,21 +52,19 @@ def cluster() -> Module:
 
 
 def aws() -> Module:
-    """What only the simulated AWS needs: Karpenter's AWS controller, Helm, and KWOK, which plays the nodes."""
+    """What only the simulated AWS needs: Karpenter's AWS controller, and KWOK, which plays the nodes."""
     provider, kwok = "github.com/aws/karpenter-provider-aws", "sigs.k8s.io/kwok"
     directory = HERE / "aws"
     version = required_version(directory, provider)
     karpenter = _set("sigs.k8s.io/karpenter/pkg/operator", Version=version.removeprefix("v"))
-    helm = _set("helm.sh/helm/v3/internal/version", version=required_version(directory, "helm.sh/helm/v3"))
     stages = "kustomize/stage"
     return Module(
         name="aws",
         directory=directory,
-        packages=(f"{provider}/cmd/controller", "helm.sh/helm/v3/cmd/helm", f"{kwok}/cmd/kwok"),
+        packages=(f"{provider}/cmd/controller", f"{kwok}/cmd/kwok"),
         flags=(
             f"-ldflags={_STRIP}",
             f"-ldflags={provider}/cmd/controller={_STRIP}{karpenter}",
-            f"-ldflags=helm.sh/helm/v3/cmd/helm={_STRIP}{helm}",
         ),
         shared=(
             (provider, "pkg/apis/crds", "karpenter/crds"),
@@ -80,6 +78,15 @@ def aws() -> Module:
             # The price list of the day on which this version was made: the only one that can be had without AWS.
             (provider, "pkg/providers/pricing/zz_generated.pricing_aws.go", "karpenter/prices.go"),
         ),
+    )
+
+
+def helm() -> Module:
+    """Helm, which compiles only against newer Kubernetes libraries than Karpenter does."""
+    directory = HERE / "helm"
+    stamp = _set("helm.sh/helm/v3/internal/version", version=required_version(directory, "helm.sh/helm/v3"))
+    return Module(
+        name="helm", directory=directory, packages=("helm.sh/helm/v3/cmd/helm",), flags=(f"-ldflags={_STRIP}{stamp}",)
     )
 
 

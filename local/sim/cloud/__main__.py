@@ -14,6 +14,7 @@ from typing import Any
 from moto.ec2.responses import EC2Response
 from moto.eks.models import Cluster
 from moto.iam.models import iam_backends
+from moto.iam.responses import IamResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -35,6 +36,8 @@ def main(config: CloudConfig) -> None:
     prices, capacity, eks, kubernetes = Prices.read(Path(config.prices)), Capacity(), Eks(), Kubernetes()
     responses: Any = EC2Response
     responses.create_fleet = fleet.handler(prices, capacity)
+    identities: Any = IamResponse
+    identities.list_instance_profiles = additions.instance_profiles
     responses.describe_spot_price_history = additions.spot_prices(prices)
     _real_cluster(config)
     _deployer(config)

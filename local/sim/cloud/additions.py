@@ -43,6 +43,13 @@ def spot_prices(prices: Prices) -> Callable[[Any], ActionResult]:
     return describe
 
 
+def instance_profiles(response: Any) -> ActionResult:
+    """ListInstanceProfiles below a path: moto gives all, and Karpenter deletes what it finds below its own."""
+    prefix = response._get_param("PathPrefix") or "/"
+    found = [profile for profile in response.backend.get_instance_profiles() if profile.path.startswith(prefix)]
+    return ActionResult({"InstanceProfiles": found})
+
+
 def install(kubernetes: Kubernetes) -> None:
     """Put the webhook and the access policies' roles into the cluster, as soon as its API server answers."""
     while True:

@@ -108,7 +108,8 @@ def _iam(call: Call) -> Wanted:
         path = known.path if known else values.get("Path", "/")
         context = {**_request_tags(_tags(values, "Tags.member"))}
         if known is not None:
-            context |= {f"aws:resourcetag/{key.lower()}": (value,) for key, value in known.tags.items()}
+            tags = _plain(known.tags)
+            context |= {f"aws:resourcetag/{key.lower()}": (value,) for key, value in tags.items()}
         wanted: Wanted = [(call.action, f"arn:aws:iam::{ACCOUNT}:instance-profile{path}{name}", context)]
         if "RoleName" in values and call.action == "iam:AddRoleToInstanceProfile":
             wanted.append(
@@ -150,6 +151,11 @@ def _s3(call: Call) -> Wanted:
 _BY_SERVICE: dict[str, Callable[[Call], Wanted]] = {
     "ec2": _ec2, "iam": _iam, "sqs": _sqs, "ssm": _ssm, "eks": _eks, "s3": _s3,
 }  # fmt: skip
+
+
+def _plain(tags: Any) -> Tags:
+    """moto keeps tags as a mapping here and as pairs there."""
+    return dict(tags) if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags or []}
 
 
 def _pass_role(profile: str) -> Wanted:

@@ -12,6 +12,7 @@ from typing import Any
 # AWS tells spot prices through its API alone. Here a type's price in a zone is the same share of the on-demand price
 # in every run, between these two, so that what is cheapest depends on type and zone as it does there.
 _CHEAPEST_SHARE, _DEAREST_SHARE = 0.30, 0.60
+_BARE_METAL = "Compute Instance (bare metal)"
 _OFFER_TERM = "JRTCKXETXF"  # AWS's code for on-demand
 
 
@@ -36,14 +37,11 @@ class Prices:
         return self.on_demand.get(region, {}).get(instance_type)
 
     def products(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to the price list API's GetProducts: shared Linux instances by the hour, nothing else is sold."""
+        """The answer to the price list API's GetProducts: Linux by the hour, bare metal apart from the rest."""
         filters = {item["Field"]: item["Value"] for item in request.get("Filters", [])}
-        sold = (
-            filters.get("tenancy", "Shared") == "Shared"
-            and filters.get("productFamily") != "Compute Instance (bare metal)"
-        )
-        region = filters.get("regionCode", "us-east-1")
-        offers = self.on_demand.get(region, {}) if sold else {}
+        metal = filters.get("productFamily") == _BARE_METAL
+        sold = self.on_demand.get(filters.get("regionCode", "us-east-1"), {})
+        offers = {name: price for name, price in sold.items() if (".metal" in name) == metal}
         return {"FormatVersion": "aws_v1", "PriceList": [_offer(name, price) for name, price in offers.items()]}
 
 
