@@ -34,6 +34,7 @@ class KubeRayArgs:
     settings: KubeRaySettings
     image: pulumi.Input[str]
     crds: Path | None
+    tolerations: tuple[dict[str, str], ...] = ()
 
 
 def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack: str) -> Path | None:
@@ -52,7 +53,13 @@ def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack:
     return folder
 
 
-def operator_manifest(namespace: str, watched: str, image: pulumi.Input[str], memory: str) -> dict[str, Any]:
+def operator_manifest(
+    namespace: str,
+    watched: str,
+    image: pulumi.Input[str],
+    memory: str,
+    tolerations: tuple[dict[str, str], ...] = (),
+) -> dict[str, Any]:
     def probe(path: str) -> dict[str, Any]:
         return {"httpGet": {"path": path, "port": "probes"}, "periodSeconds": 5, "failureThreshold": 5}
 
@@ -91,13 +98,14 @@ def operator_manifest(namespace: str, watched: str, image: pulumi.Input[str], me
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                     "terminationGracePeriodSeconds": 10,
                     "containers": [container],
+                    **({"tolerations": list(tolerations)} if tolerations else {}),
                 },
             },
         },
     }
 
 
-def chart_values(watched: str, memory: str) -> dict[str, Any]:
+def chart_values(watched: str, memory: str, tolerations: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
     """The same operator, said to the official chart."""
     return {
         "nameOverride": NAME,
@@ -108,6 +116,7 @@ def chart_values(watched: str, memory: str) -> dict[str, Any]:
         "resources": resources("50m", "128Mi", "1", memory),
         "securityContext": container_context(read_only=True),
         "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        **({"tolerations": list(tolerations)} if tolerations else {}),
     }
 
 
@@ -137,7 +146,7 @@ class KubeRay(pulumi.ComponentResource):
             # Helm never upgrades what lies in a chart's crds/.
             skip_crds=bool(crds),
             atomic=False,
-            values=chart_values(args.watched, args.settings.memory),
+            values=chart_values(args.watched, args.settings.memory, args.tolerations),
             opts=pulumi.ResourceOptions(parent=self, depends_on=crds),
         )
 
@@ -148,6 +157,6 @@ class KubeRay(pulumi.ComponentResource):
         ]
         register(
             "operator",
-            operator_manifest(args.namespace, args.watched, args.image, args.settings.memory),
+            operator_manifest(args.namespace, args.watched, args.image, args.settings.memory, args.tolerations),
             pulumi.ResourceOptions(parent=self, depends_on=[*crds, *rbac]),
         )

@@ -101,7 +101,7 @@ def platform_manifests() -> list[dict[str, Any]]:
     return [
         *(tenancy.namespace_manifest(name) for name in (settings.namespace, system)),
         *tenancy.tenancy_manifests(settings).values(),
-        *network_manifests(settings).values(),
+        *network_manifests(settings, settings.network).values(),
         *rbac_manifests(system, settings.namespace).values(),
         operator_manifest(system, settings.namespace, IMAGE, "512Mi"),
         volume_manifest("s3", settings.storage.path, settings.storage.size, settings.node, system),
