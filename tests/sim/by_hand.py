@@ -40,6 +40,7 @@ def bring_up(settings: SimSettings, machine: Machine) -> None:
         subnets.append(made["Subnet"]["SubnetId"])
     group = ec2.create_security_group(GroupName=NAME, Description="nodes", VpcId=vpc)["GroupId"]
     ec2.create_tags(Resources=[*subnets, group], Tags=tags)
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "manta:environment", "Value": "sim"}])
     node = iam.create_role(RoleName=f"{NAME}-node", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))["Role"]["Arn"]
     profile = iam.create_instance_profile(InstanceProfileName=f"{NAME}-node")["InstanceProfile"]["Arn"]
     iam.add_role_to_instance_profile(InstanceProfileName=f"{NAME}-node", RoleName=f"{NAME}-node")
