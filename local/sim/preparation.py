@@ -105,6 +105,8 @@ def _cloud() -> Component:
         "AWS_SECRET_ACCESS_KEY": "unused",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # AWS's own policies, which roles of the platform are given.
+        "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
     }
     return Component("aws", command, environment=environment, stop_stage=_SERVICES, stop_seconds=0.2)
 
