@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from infra import references
 from infra.errors import ContractError
-from infra.ray.placement import Placements
+from infra.ray.placement import EVERYWHERE, Placements
 from infra.ray.specs import Surroundings
 from infra.stack import StackName
 
@@ -36,7 +36,7 @@ class Contract:
     ray_version: str
     kubeconfig: str = ""
     cluster: str = ""
-    placements: Placements = Placements()
+    placements: Placements = EVERYWHERE
 
     def surroundings(self) -> Surroundings:
         return Surroundings(

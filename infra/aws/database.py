@@ -26,7 +26,7 @@ class DatabaseArgs:
 
 
 class Database(pulumi.ComponentResource):
-    """`uri` is what MLflow connects with, secret. The nodes of the cluster reach the database, and nothing else does."""
+    """`uri` is what MLflow connects with, secret. The cluster's nodes reach the database, and nothing else does."""
 
     def __init__(self, name: str, args: DatabaseArgs, *, protect: bool, opts: pulumi.ResourceOptions) -> None:
         super().__init__("manta:aws:Database", name, None, opts)

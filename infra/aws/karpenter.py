@@ -1,4 +1,4 @@
-"""Karpenter: its role, the role of the nodes that it launches, its queue, and the controller from the official charts."""
+"""Karpenter: its role, the role of the nodes that it launches, its queue, and the controller from official charts."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ READS = (
 def statements(
     place: Place, queue_arn: str, node_role_arn: str, profile_arn: str, reservations: Sequence[str]
 ) -> list[Statement]:
-    """Every mutating action is bound to tags of this cluster, to a named resource, or to a service that is passed to."""
+    """Every mutating action is bound to tags of this cluster, to a named resource, or to the service it is for."""
     owned = f"kubernetes.io/cluster/{place.cluster}"
     launch = ["ec2:RunInstances", "ec2:CreateFleet"]
 
@@ -98,7 +98,13 @@ def statements(
             [node_role_arn],
             {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
         ),
-        allow("ReadTheProfile", ["iam:GetInstanceProfile"], [profile_arn]),
+        # When a node class is deleted, Karpenter looks for a profile that it might have made for it, by a name of its
+        # own; without the right to look, the node class is never let go.
+        allow(
+            "ReadTheProfile",
+            ["iam:GetInstanceProfile"],
+            [profile_arn, place.iam_arn(f"instance-profile/{place.cluster}_*")],
+        ),
         # Its garbage collector lists; with a profile of ours it makes and deletes none.
         allow("ListProfiles", ["iam:ListInstanceProfiles"], ["*"]),
         allow("ReadTheCluster", ["eks:DescribeCluster"], [place.cluster_arn]),

@@ -62,8 +62,13 @@ class Network(pulumi.ComponentResource):
             self._subnet("private", zone, block, discovered, table)
             for zone, block, table in zip(settings.zones, nets.private, tables, strict=True)
         ]
-        pods = zip(settings.zones, nets.pods, tables, strict=True) if settings.pod_cidr else ()
-        self.pods = [self._subnet("pods", zone, block, {}, table, self._second_range()) for zone, block, table in pods]
+        self.pods: list[aws.ec2.Subnet] = []
+        if settings.pod_cidr:
+            second = aws.ec2.VpcIpv4CidrBlockAssociation(
+                "pods", vpc_id=self.vpc.id, cidr_block=settings.pod_cidr, opts=self._inside
+            )
+            for zone, block, table in zip(settings.zones, nets.pods, tables, strict=True):
+                self.pods.append(self._subnet("pods", zone, block, {}, table, second))
         self._endpoints([*dict.fromkeys(tables)])
         if settings.flow_logs:
             FlowLogs("flow-logs", args.place, self.vpc, args.log_retention_days, self._inside)
@@ -75,14 +80,6 @@ class Network(pulumi.ComponentResource):
     def _table(self, name: str, table: type[aws.ec2.RouteTable]) -> aws.ec2.RouteTable:
         title = f"{self._args.place.cluster}-{name}"
         return table(name, vpc_id=self.vpc.id, tags=self._tags(title), opts=self._inside)
-
-    def _second_range(self) -> aws.ec2.VpcIpv4CidrBlockAssociation:
-        if not hasattr(self, "_pod_range"):
-            assert self._args.settings.pod_cidr is not None
-            self._pod_range = aws.ec2.VpcIpv4CidrBlockAssociation(
-                "pods", vpc_id=self.vpc.id, cidr_block=self._args.settings.pod_cidr, opts=self._inside
-            )
-        return self._pod_range
 
     def _subnet(
         self,

@@ -9,8 +9,8 @@ DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
 
 
 def placements() -> Placements:
-    """A head is on-demand and not to be disrupted: its end is its run's. A worker is neither: on a spot machine the mark
-    would hold nothing up but the drain that the two minutes are for."""
+    """A head is on-demand and not to be disrupted: its end is its run's. A worker is neither: on a spot machine the
+    mark would hold nothing up but the drain that the two minutes are for."""
     cpu = {NODES_LABEL: "cpu"}
     return Placements(
         head=Placement(node_selector={**cpu, CAPACITY_TYPE: "on-demand"}, annotations={DO_NOT_DISRUPT: "true"}),

@@ -36,7 +36,7 @@ def addon_values(zones: int) -> dict[str, dict[str, Any]]:
 
 
 class SystemNodes(pulumi.ComponentResource):
-    """A managed node group over a launch template, and the add-ons: those that nodes need before it, the others after."""
+    """A managed node group over a launch template, and the add-ons: what nodes need before it, the others after."""
 
     def __init__(
         self,

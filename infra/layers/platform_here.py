@@ -23,12 +23,11 @@ from infra.versions import RAY
 
 def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
     """Tenancy, network, operator, storage, MLflow; then the guard that keeps them while runs exist."""
-    assert settings.node is not None
-    assert settings.network is not None
+    node, network = settings.here
     crds = crd_folder(settings.kuberay, os.environ, str(stack))
     images = Images(settings.images)
     ray = images.get("ray")
-    tenancy = Tenancy(settings, settings.network)
+    tenancy = Tenancy(settings, network)
     after = pulumi.ResourceOptions(depends_on=[tenancy])
     kuberay = KubeRay(
         "kuberay",
@@ -46,7 +45,7 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
         "s3",
         S3Args(
             namespace=settings.system_namespace,
-            node=settings.node,
+            node=node,
             settings=settings.storage,
             image=images.get("versitygw"),
             tools_image=ray,
@@ -59,7 +58,7 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
         "mlflow",
         MlflowArgs(
             namespace=settings.system_namespace,
-            node=settings.node,
+            node=node,
             settings=settings.mlflow,
             image=ray,
             bucket=settings.storage.bucket,

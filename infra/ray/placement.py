@@ -29,13 +29,16 @@ class Placement:
         return {**template, "metadata": metadata, "spec": spec}
 
 
+ANYWHERE = Placement()
+
+
 @dataclass(frozen=True)
 class Placements:
     """Of heads, of workers without GPUs and of workers with them."""
 
-    head: Placement = Placement()
-    cpu: Placement = Placement()
-    gpu: Placement = Placement()
+    head: Placement = ANYWHERE
+    cpu: Placement = ANYWHERE
+    gpu: Placement = ANYWHERE
 
     def worker(self, gpus: int) -> Placement:
         return self.gpu if gpus else self.cpu
@@ -47,6 +50,9 @@ class Placements:
     def from_output(cls, value: Mapping[str, Any]) -> Placements:
         """Raises KeyError, TypeError or ValueError for what no platform wrote."""
         return cls(**{kind: _placement(cast(Mapping[str, Any], value.get(kind, {}))) for kind in KINDS})
+
+
+EVERYWHERE = Placements()
 
 
 def _placement(value: Mapping[str, Any]) -> Placement:

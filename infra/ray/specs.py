@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.ray.placement import Placements
+from infra.ray.placement import EVERYWHERE, Placements
 from infra.settings.ray import Head, Preemption, Workers
 
 BUNDLE_FOLDER = "/opt/manta/bundle"
@@ -24,7 +24,7 @@ class Surroundings:
     s3_endpoint: str
     s3_region: str
     mlflow_uri: str
-    placements: Placements = Placements()
+    placements: Placements = EVERYWHERE
 
 
 @dataclass(frozen=True)

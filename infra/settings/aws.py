@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -13,42 +14,13 @@ from infra.settings.aws_network import NetworkSettings
 from infra.settings.base import Name, Positive, Settings
 
 # Regions with EKS, from botocore's endpoint data of 2026-09; a test compares them.
-REGIONS = [
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-central-1",
-    "ca-west-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-]
+REGIONS = (
+    "af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
+    "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
+    "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1",
+    "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1",
+    "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+)  # fmt: skip
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+")
 
 
@@ -66,6 +38,14 @@ def _principal(value: str) -> str:
     return value
 
 
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError:
+        raise ValueError(f"{value} is no IPv4 network: write it as 172.20.0.0/16") from None
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
 Region = Annotated[str, AfterValidator(_region)]
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Principal = Annotated[str, AfterValidator(_principal)]
@@ -78,8 +58,6 @@ class EndpointSettings(Settings):
 
     @model_validator(mode="after")
     def _is_an_allow_list(self) -> EndpointSettings:
-        import ipaddress
-
         for text in self.public_from:
             try:
                 network = ipaddress.ip_network(text)
@@ -114,13 +92,13 @@ class SystemNodesSettings(Settings):
 
 
 class ClusterSettings(Settings):
-    """`admins` get the cluster-admin policy; the identity that runs `pulumi up` must be among them, for the creator of a
-    cluster is no admin of it here."""
+    """`admins` get the cluster-admin policy; who runs `pulumi up` must be among them, for the creator of a cluster is
+    no admin of it here."""
 
     endpoint: EndpointSettings = EndpointSettings()
     admins: list[Principal] = Field(min_length=1)
     viewers: list[Principal] = Field(default_factory=list[Principal])
-    service_cidr: str = "172.20.0.0/16"
+    service_cidr: Cidr = "172.20.0.0/16"
     log_retention_days: Literal[1, 3, 7, 14, 30, 60, 90, 180, 365, 731] = 30
     deletion_protection: bool = True
     support: Literal["STANDARD", "EXTENDED"] = "STANDARD"
@@ -160,7 +138,26 @@ class AwsSettings(Settings):
             if zone[:-1] != self.region:
                 raise ValueError(f"network.zones: {zone} is no zone of {self.region}")
         self.capacity.check_zones(self.network.zones)
+        services = ipaddress.ip_network(self.cluster.service_cidr)
+        for name, text in (("cidr", self.network.cidr), ("podCidr", self.network.pod_cidr)):
+            if text and services.overlaps(ipaddress.ip_network(text)):
+                raise ValueError(
+                    f"cluster.serviceCidr {self.cluster.service_cidr} overlaps network.{name} {text}: use another range"
+                )
         return self
+
+    @property
+    def weaknesses(self) -> list[str]:
+        """What of these settings no production may have, each by its name and with its remedy."""
+        wanted = {
+            "cluster.deletionProtection": (self.cluster.deletion_protection, "true"),
+            "database.multiAz": (self.database.multi_az, "true"),
+            "database.deletionProtection": (self.database.deletion_protection, "true"),
+            "database.backupDays": (self.database.backup_days >= 7, "7 or more"),
+            "storage.keepOnDestroy": (self.storage.keep_on_destroy, "true"),
+            "budget": (self.budget is not None, "a budget"),
+        }
+        return [f"manta:aws.{name} must be {remedy}" for name, (good, remedy) in wanted.items() if not good]
 
     @property
     def partition(self) -> str:

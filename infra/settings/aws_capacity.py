@@ -76,7 +76,7 @@ class GpuSettings(PoolSettings):
 
 
 class CpuSettings(PoolSettings):
-    """For Ray heads, workers without GPUs and operators. Always on-demand: a head that is lost takes its run with it."""
+    """For heads, workers without GPUs and servers. Always on-demand: a head that is lost takes its run with it."""
 
     families: list[str] = Field(default_factory=lambda: ["m7i", "m6i", "m7a", "r7i"], min_length=1)
     sizes: list[str] = Field(default_factory=lambda: ["large", "xlarge", "2xlarge", "4xlarge"])

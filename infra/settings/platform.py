@@ -106,6 +106,13 @@ class PlatformSettings(Settings):
     storage: StorageSettings = StorageSettings()
     mlflow: MlflowSettings = MlflowSettings()
 
+    @property
+    def here(self) -> tuple[str, NetworkSettings]:
+        """Node and addresses of a cluster that is there already; raises ValueError with `aws`."""
+        if self.node is None or self.network is None:
+            raise ValueError("this platform makes its cluster itself")
+        return self.node, self.network
+
     @model_validator(mode="after")
     def _is_whole(self) -> PlatformSettings:
         for name in ("node", "network"):

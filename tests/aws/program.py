@@ -1,4 +1,4 @@
-"""The AWS half of a platform, without what needs a cluster: the components of infra.aws as the layer puts them together."""
+"""The AWS half of a platform, without what needs a cluster: infra.aws put together as the layer does."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 sys.path.insert(0, os.environ["MANTA_TEST_CHECKOUT"])
 
-import pulumi  # noqa: E402
-import pulumi_aws as aws  # noqa: E402
-import yaml  # noqa: E402
+import pulumi
+import pulumi_aws as aws
+import yaml
 
-from infra.aws.access import AccessArgs, PodAccess, mlflow_statements, ray_statements  # noqa: E402
-from infra.aws.budget import Budget  # noqa: E402
-from infra.aws.cluster import Cluster, ClusterArgs  # noqa: E402
-from infra.aws.database import Database, DatabaseArgs  # noqa: E402
-from infra.aws.interruptions import Interruptions  # noqa: E402
-from infra.aws.karpenter import NodeAccess  # noqa: E402
-from infra.aws.naming import Place  # noqa: E402
-from infra.aws.network import Network, NetworkArgs  # noqa: E402
-from infra.aws.registry import Registry  # noqa: E402
-from infra.aws.storage import Storage, StorageArgs  # noqa: E402
-from infra.settings.aws import AwsSettings  # noqa: E402
+from infra.aws.access import AccessArgs, PodAccess, mlflow_statements, ray_statements
+from infra.aws.budget import Budget
+from infra.aws.cluster import Cluster, ClusterArgs
+from infra.aws.database import Database, DatabaseArgs
+from infra.aws.interruptions import Interruptions
+from infra.aws.karpenter import NodeAccess
+from infra.aws.naming import Place
+from infra.aws.network import Network, NetworkArgs
+from infra.aws.registry import Registry
+from infra.aws.storage import Storage, StorageArgs
+from infra.settings.aws import AwsSettings
 
 values = yaml.safe_load(Path(os.environ["MANTA_TEST_SETTINGS"]).read_text())
 on = AwsSettings.model_validate(values)

@@ -35,8 +35,8 @@ class Configuration:
         found = self.endpoints.get(service) or self.endpoints.get("")
         if not found:
             raise AwsError(
-                f"there is no endpoint for {service}: the stand-in AWS provider works in a simulated account alone. Set "
-                "AWS_ENDPOINT_URL (`make env ENV=sim` prints it), or install Pulumi's official AWS provider"
+                f"no endpoint for {service} is set, and the stand-in AWS provider works in a simulated account alone: "
+                "set AWS_ENDPOINT_URL (`make env ENV=sim` prints it), or install Pulumi's official AWS provider"
             )
         return found
 

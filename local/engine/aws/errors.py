@@ -27,10 +27,10 @@ def is_missing(error: botocore.ClientError) -> bool:
     code = code_of(error)
     known = (
         "404", "NoSuchEntity", "NoSuchBucket", "NotFoundException", "ResourceNotFoundException", "NoSuchTagSet",
-        "RepositoryNotFoundException", "LifecyclePolicyNotFoundException", "DBInstanceNotFound", "AWS.SimpleQueueService.NonExistentQueue",
-        "QueueDoesNotExist", "DBSubnetGroupNotFoundFault", "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration",
-        "NoSuchPublicAccessBlockConfiguration", "ServerSideEncryptionConfigurationNotFoundError",
-        "OwnershipControlsNotFoundError",
+        "RepositoryNotFoundException", "LifecyclePolicyNotFoundException", "DBInstanceNotFound",
+        "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "DBSubnetGroupNotFoundFault",
+        "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration", "NoSuchPublicAccessBlockConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError", "OwnershipControlsNotFoundError",
     )  # fmt: skip
     return code in known or code.endswith((".NotFound", "NotFound", "NotFoundFault", "NotFoundException"))
 

@@ -8,7 +8,7 @@ from local.engine.aws.cloud import Cloud
 from local.engine.aws.errors import UnsupportedError
 
 
-def invoke(cloud: Cloud, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def invoke(cloud: Cloud, token: str) -> dict[str, Any]:
     """Raises UnsupportedError for what the programs here never ask."""
     match token:
         case "aws:index/getCallerIdentity:getCallerIdentity":

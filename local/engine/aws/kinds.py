@@ -37,7 +37,7 @@ class Kind:
     def delete(self, cloud: Cloud, identifier: str, known: Values) -> None:
         raise NotImplementedError
 
-    def judge(self, want: Values) -> list[tuple[str, str]]:
+    def judge(self, want: Values) -> list[tuple[str, str]]:  # noqa: ARG002 - for those that look
         """(property, what is wrong) beyond what each property says of itself."""
         return []
 

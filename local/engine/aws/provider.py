@@ -6,12 +6,13 @@ import os
 from typing import Any
 
 import grpc
+from botocore.exceptions import ClientError
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from local.engine.aws import comparing, configuration, functions, schema, types
 from local.engine.aws.cloud import Cloud
-from local.engine.aws.errors import EXPECTED, AwsError, UnsupportedError, sentence, told
+from local.engine.aws.errors import EXPECTED, AwsError, UnsupportedError, is_missing, sentence, told
 from local.engine.aws.kinds import Kind, Values
 from local.engine.kubernetes.failures import abort_not_ready
 from local.engine.kubernetes.values import UNKNOWN, Decoded, Path, decode, encode, has_unknown, text
@@ -127,7 +128,12 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         with told(context):
             kind = types.of(request.type)
             known = {**decode(request.old_inputs).value, **decode(request.properties).value}
-            self.cloud.find(lambda: kind.delete(self.cloud, request.id, known))
+            try:
+                kind.delete(self.cloud, request.id, known)
+            except ClientError as error:
+                # Gone is gone; but what is missing may be something else, and the resource still there.
+                if not is_missing(error) or self.cloud.find(lambda: kind.read(self.cloud, request.id, known)):
+                    raise
         return empty_pb2.Empty()
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -148,9 +154,8 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        arguments = decode(request.args)
         with told(context):
-            result = functions.invoke(self.cloud, request.tok, arguments.value)
+            result = functions.invoke(self.cloud, request.tok)
         response = provider_pb2.InvokeResponse()
         # `return` is a keyword, so the field has no attribute of that name.
         getattr(response, "return").CopyFrom(encode(result))
@@ -161,7 +166,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             raise UnsupportedError(f"{request.type} needs Pulumi's official AWS provider")
 
     def _settle(self, context: Any, kind: Kind, identifier: str, news: Decoded, had: Values, declared: Any) -> Any:
-        """The state of what exists. A failure keeps it in the stack's state, so that nothing is made twice or forgotten."""
+        """The state of what exists. A failure keeps it there, so that nothing is made twice or forgotten."""
         want = news.value
         try:
             kind.settle(self.cloud, identifier, want, had)

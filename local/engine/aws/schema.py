@@ -82,10 +82,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def failures(values: Mapping[str, Any], properties: Mapping[str, Property], where: str = "") -> list[Failure]:
     """(path, what is wrong). What is not known yet is not judged."""
-    found: list[Failure] = []
-    for name in values:
-        if name not in properties and not name.startswith("__"):
-            found.append((where + name, f"{where + name} is not a property that the stand-in AWS provider has"))
+    found: list[Failure] = [
+        (where + name, f"{where + name} is not a property that the stand-in AWS provider has")
+        for name in values
+        if name not in properties and not name.startswith("__")
+    ]
     for name, wanted in properties.items():
         value, path = values.get(name), where + name
         if value is None:

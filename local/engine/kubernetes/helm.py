@@ -33,9 +33,7 @@ def program(environment: Mapping[str, str]) -> str:
     """Helm's path; raises HelmError without one."""
     found = environment.get(HELM_VARIABLE) or shutil.which("helm", path=environment.get("PATH"))
     if not found or not Path(found).exists():
-        raise HelmError(
-            f"a Helm release needs the program helm, and there is none: set {HELM_VARIABLE} to its path, or put it on PATH"
-        )
+        raise HelmError(f"a Helm release needs the program helm: set {HELM_VARIABLE} to its path, or put it on PATH")
     return found
 
 

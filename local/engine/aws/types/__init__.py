@@ -25,7 +25,24 @@ from local.engine.aws.types import (
 )
 
 __all__ = [
-    "of", "tokens",
-    "addresses", "buckets", "costs", "databases", "eks", "eks_access", "events", "gateways", "iam", "images", "keys",
-    "launch", "queues", "routes", "secrets", "security_groups", "vpc", "vpc_extras",
+    "addresses",
+    "buckets",
+    "costs",
+    "databases",
+    "eks",
+    "eks_access",
+    "events",
+    "gateways",
+    "iam",
+    "images",
+    "keys",
+    "launch",
+    "of",
+    "queues",
+    "routes",
+    "secrets",
+    "security_groups",
+    "tokens",
+    "vpc",
+    "vpc_extras",
 ]  # fmt: skip

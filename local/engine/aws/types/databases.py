@@ -56,6 +56,9 @@ class SubnetGroup(Kind):
                 DBSubnetGroupDescription=want.get("description", "Managed by Pulumi"),
                 SubnetIds=want["subnetIds"],
             )
+            if cloud.find(lambda: self.read(cloud, identifier, want)) is None:
+                # The simulation loses a group that it changes.
+                self.create(cloud, want)
         _retag(cloud, cloud.arn("rds", f"subgrp:{identifier}"), want)
 
     def read(self, cloud: Cloud, identifier: str, known: Values) -> Values | None:
@@ -122,7 +125,7 @@ class Instance(Kind):
         "username": text(required=True, replaces=True, pattern=r"[a-zA-Z][a-zA-Z0-9_]*", longest=63),
         "password": text(required=True, secret=True, longest=128),
         "dbSubnetGroupName": text(required=True, replaces=True),
-        "vpcSecurityGroupIds": names(),
+        "vpcSecurityGroupIds": names(computed=True),
         "publiclyAccessible": flag(),
         "multiAz": flag(),
         "backupRetentionPeriod": number(choices=tuple(str(days) for days in range(36))),

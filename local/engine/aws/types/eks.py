@@ -65,7 +65,8 @@ class Cluster(Kind):
             {
                 "serviceIpv4Cidr": text(replaces=True, pattern=CIDR),
                 "ipFamily": text(replaces=True, choices=("ipv4", "ipv6")),
-            }
+            },
+            computed=True,
         ),
         "upgradePolicy": block({"supportType": text(choices=("STANDARD", "EXTENDED"))}),
         "vpcConfig": block(
@@ -187,8 +188,9 @@ class Cluster(Kind):
         kept = shelf.get(cloud, _SHELF, identifier)
         if kept.get("deletionProtection"):
             raise AwsError(
-                f"DeleteCluster: {identifier} has deletion protection on: set manta:aws.cluster.deletionProtection=false, "
-                "bring the stack up, and destroy it then (InvalidRequestException)"
+                f"DeleteCluster: {identifier} has deletion protection on: set "
+                "manta:aws.cluster.deletionProtection=false, bring the stack up, and destroy it "
+                "then (InvalidRequestException)"
             )
         cloud.find(lambda: cloud.client("eks").delete_cluster(name=identifier))
         if group := kept.get("securityGroup"):

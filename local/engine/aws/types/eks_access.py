@@ -22,11 +22,6 @@ def _tagged_at_creation(want: Values) -> dict[str, Any]:
     return {"tags": tags} if tags else {}
 
 
-def _retag(cloud: Cloud, arn: str, now: dict[str, str], want: Values) -> None:
-    if now != (want.get("tagsAll") or {}):
-        raise AwsError(f"TagResource: the simulation cannot change the tags of {arn}: replace it")
-
-
 @kind("aws:eks/addon:Addon")
 class Addon(Kind):
     properties = {

@@ -10,32 +10,10 @@ from local.engine.aws.errors import AwsError
 from local.engine.aws.kinds import Kind, Values, kind
 from local.engine.aws.schema import number, policy, text
 
-DAYS = tuple(
-    [
-        "1",
-        "3",
-        "5",
-        "7",
-        "14",
-        "30",
-        "60",
-        "90",
-        "120",
-        "150",
-        "180",
-        "365",
-        "400",
-        "545",
-        "731",
-        "1096",
-        "1827",
-        "2192",
-        "2557",
-        "2922",
-        "3288",
-        "3653",
-    ]
-)
+DAYS = (
+    "1", "3", "5", "7", "14", "30", "60", "90", "120", "150", "180", "365", "400", "545",
+    "731", "1096", "1827", "2192", "2557", "2922", "3288", "3653",
+)  # fmt: skip
 
 
 @kind("aws:cloudwatch/eventRule:EventRule")

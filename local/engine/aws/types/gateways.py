@@ -51,7 +51,8 @@ class InternetGateway(Kind):
             ]
             if used:
                 raise AwsError(
-                    f"DetachInternetGateway: {vpc} has mapped public addresses of {', '.join(used)} (DependencyViolation)"
+                    f"DetachInternetGateway: {vpc} has mapped public addresses, of {', '.join(used)} "
+                    "(DependencyViolation)"
                 )
             ec2.detach_internet_gateway(InternetGatewayId=identifier, VpcId=vpc)
         ec2.delete_internet_gateway(InternetGatewayId=identifier)

@@ -20,7 +20,7 @@ class Repository(Kind):
         "imageTagMutability": text(choices=("MUTABLE", "IMMUTABLE")),
         "imageScanningConfiguration": block({"scanOnPush": required(flag())}),
         "encryptionConfigurations": blocks(
-            {"encryptionType": text(choices=("AES256", "KMS")), "kmsKey": text()}, replaces=True
+            {"encryptionType": text(choices=("AES256", "KMS")), "kmsKey": text()}, replaces=True, computed=True
         ),
         "forceDelete": flag(),
     }

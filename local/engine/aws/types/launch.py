@@ -65,7 +65,10 @@ class LaunchTemplate(Kind):
         tagging.settle_ec2(cloud, identifier, want)
 
     def read(self, cloud: Cloud, identifier: str, known: Values) -> Values | None:
-        found = cloud.client("ec2").describe_launch_templates(LaunchTemplateIds=[identifier])["LaunchTemplates"][0]
+        answer = cloud.client("ec2").describe_launch_templates(LaunchTemplateIds=[identifier])["LaunchTemplates"]
+        if not answer:
+            return None
+        found = answer[0]
         data = _latest(cloud, identifier)["LaunchTemplateData"]
         options = data.get("MetadataOptions")
         return {

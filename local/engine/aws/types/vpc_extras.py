@@ -99,7 +99,12 @@ class VpcEndpoint(Kind):
         }
 
     def delete(self, cloud: Cloud, identifier: str, known: Values) -> None:
-        cloud.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[identifier])
+        ec2 = cloud.client("ec2")
+        if cloud.find(lambda: ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier]) or True) is None:
+            # The simulation misses the routes of tables that were added later, unless they are taken away first.
+            tables = (self.read(cloud, identifier, known) or {}).get("routeTableIds", [])
+            ec2.modify_vpc_endpoint(VpcEndpointId=identifier, RemoveRouteTableIds=tables)
+            ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
 
 
 @kind("aws:ec2/flowLog:FlowLog")
