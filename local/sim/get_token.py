@@ -58,7 +58,7 @@ def credential(cluster: str, region: str | None = None, profile: str | None = No
         "headers": {_CLUSTER_HEADER: cluster},
         "context": {},
     }
-    url = signer.generate_presigned_url(request, operation_name="", expires_in=_URL_LIFE_S, region_name=where)
+    url: Any = signer.generate_presigned_url(request, operation_name="", expires_in=_URL_LIFE_S, region_name=where)
     token = _PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
     expires = (datetime.now(UTC) + _TOKEN_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = {"expirationTimestamp": expires, "token": token}

@@ -8,6 +8,7 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.cluster import issue, kubeconfigs, names, pki, preparation
 from local.cluster.files import write_private
@@ -144,7 +145,7 @@ def _certificate(layout: Layout) -> None:
 
 
 def _tokens_kubeconfig() -> str:
-    document = {
+    document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "aws", "cluster": {"server": f"http://127.0.0.1:{API_PORT}/sim/tokens"}}],

@@ -62,7 +62,7 @@ def look(marks: Marks, region: str) -> tuple[list[Leftover], list[Unseen]]:
 
 
 def client(session: boto3.Session, service: str) -> Any:
-    make: Callable[..., Any] = session.client
+    make = cast(Callable[..., Any], session.client)  # pyright: ignore[reportUnknownMemberType]
     return make(service, config=_PATIENT)
 
 
@@ -80,7 +80,8 @@ def listed(api: Any, finder: Finder, **arguments: Any) -> Iterator[Item]:
 
 def tags_in(item: Item) -> dict[str, str]:
     """Tags as the services spell them: lists of Key and Value, of key and value, or a mapping."""
-    raw: Any = next((item[name] for name in ("Tags", "tags", "TagSet", "TagList") if item.get(name)), [])
+    fields = [name for name in ("Tags", "tags", "TagSet", "TagList") if item.get(name)]
+    raw: Any = item[fields[0]] if fields else ()
     if isinstance(raw, Mapping):
         return {str(key): str(value) for key, value in cast(Mapping[str, Any], raw).items()}
     pairs = cast(list[dict[str, str]], raw)

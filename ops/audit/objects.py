@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config, dynamic
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from ops.audit.account import Leftover, Unseen
 
@@ -59,7 +60,7 @@ def look(kubeconfig: Path) -> tuple[list[Leftover], list[Unseen]]:
 def _of_kind(cluster: Any, kind: Kind) -> list[Leftover]:
     try:
         resource = cluster.resources.get(api_version=kind.version, kind=kind.kind)
-    except dynamic.exceptions.ResourceNotFoundError:
+    except ResourceNotFoundError:
         return []  # its definition is gone, and with it every object
     selector = {"label_selector": kind.ours} if kind.ours else {}
     found: list[Leftover] = []

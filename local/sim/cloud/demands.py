@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from moto.ec2.models import ec2_backends
@@ -86,8 +86,8 @@ def _launch(
             continue
         data = template.latest_version().data
         used += [template.id, *data.get("SecurityGroupIds", [])]
-        profile = (data.get("IamInstanceProfile") or {}).get("Name")
-        wanted += _pass_role(profile) if profile else []
+        attached: dict[str, Any] = data.get("IamInstanceProfile") or {}
+        wanted += _pass_role(str(attached["Name"])) if attached.get("Name") else []
     for identifier in dict.fromkeys(used):
         action, resource, context = existing(identifier)
         wanted += [(name, resource, context) for name in dict.fromkeys((action, "ec2:RunInstances"))]
@@ -155,7 +155,10 @@ _BY_SERVICE: dict[str, Callable[[Call], Wanted]] = {
 
 def _plain(tags: Any) -> Tags:
     """moto keeps tags as a mapping here and as pairs there."""
-    return dict(tags) if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags or []}
+    if isinstance(tags, dict):
+        return dict(cast(Tags, tags))
+    pairs: list[Tags] = tags or []
+    return {tag["Key"]: tag["Value"] for tag in pairs}
 
 
 def _pass_role(profile: str) -> Wanted:

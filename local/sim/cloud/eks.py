@@ -147,7 +147,13 @@ class Eks:
         addon = self._one(self._of(region, parts["cluster"])[1].addons, parts["name"])
         kept = ("addonVersion", "serviceAccountRoleArn", "configurationValues")
         addon.update({key: body[key] for key in kept if key in body}, modifiedAt=time.time())
-        update = {"id": secrets.token_hex(8), "status": "Successful", "type": "AddonUpdate", "params": [], "errors": []}
+        update: dict[str, Any] = {
+            "id": secrets.token_hex(8),
+            "status": "Successful",
+            "type": "AddonUpdate",
+            "params": [],
+            "errors": [],
+        }
         return {"update": {**update, "createdAt": time.time()}}
 
     def _create_entry(self, region: str, parts: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:

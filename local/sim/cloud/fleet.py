@@ -79,7 +79,8 @@ def _offers(backend: Any, configs: list[dict[str, Any]], prices: Prices, capacit
         name, identifier = asked.get("LaunchTemplateName"), asked.get("LaunchTemplateId")
         template = backend.get_launch_template_by_name(name) if name else backend.get_launch_template(identifier)
         version = template.latest_version() if asked.get("Version") == "$Latest" else template.default_version()
-        for overrides in config.get("Overrides") or [{}]:
+        every: list[dict[str, Any]] = config.get("Overrides") or [{}]
+        for overrides in every:
             instance_type = overrides.get("InstanceType") or version.data["InstanceType"]
             subnet = backend.get_subnet(overrides.get("SubnetId") or _subnet_of(version.data))
             price = prices.of(backend.region_name, instance_type, subnet.availability_zone, capacity_type)
@@ -121,8 +122,8 @@ def _launch_one(
 
 def _launch(backend: Any, offer: Offer, capacity_type: str, tags: dict[str, dict[str, str]], fleet: str) -> Any:
     data = offer.version.data
-    interfaces = data.get("NetworkInterfaces") or []
-    groups = data.get("SecurityGroupIds") or [name for item in interfaces for name in item.get("Groups", [])]
+    interfaces: list[dict[str, Any]] = data.get("NetworkInterfaces") or []
+    groups: list[str] = data.get("SecurityGroupIds") or [name for item in interfaces for name in item.get("Groups", [])]
     reservation = backend.run_instances(
         image_id=offer.overrides.get("ImageId") or data["ImageId"],
         count=1,
@@ -135,17 +136,26 @@ def _launch(backend: Any, offer: Offer, capacity_type: str, tags: dict[str, dict
         subnet_id=offer.subnet.id,
         metadata_options=data.get("MetadataOptions", {}),
         launch_template={"LaunchTemplateId": offer.template.id, "Version": str(offer.version.number)},
-        block_device_mappings=data.get("BlockDeviceMappings") or [],
+        block_device_mappings=_volumes(data.get("BlockDeviceMappings") or []),
         tags={"instance": {**tags.get("instance", {}), "aws:ec2:fleet-id": fleet}, "volume": tags.get("volume", {})},
         lifecycle="spot" if capacity_type == "spot" else None,
     )
     instance = reservation.instances[0]
     if capacity_type == "spot":
         instance.spot_instance_request_id = random_spot_request_id()
-    if profile := (data.get("IamInstanceProfile") or {}).get("Name"):
-        backend.associate_iam_instance_profile(instance.id, profile)
+    profile: dict[str, Any] = data.get("IamInstanceProfile") or {}
+    if profile.get("Name"):
+        backend.associate_iam_instance_profile(instance.id, profile["Name"])
     interface_tags = convert_tag_spec(data.get("TagSpecifications", [])).get("network-interface", {})
     for interface in instance.nics.values():
         interface.delete_on_termination = True
         interface.add_tags(interface_tags)
     return instance
+
+
+def _volumes(mappings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mappings with EC2's default: the root volume, which comes first, goes with its instance, others stay."""
+    found: list[dict[str, Any]] = []
+    for number, mapping in enumerate(mappings):
+        found.append({**mapping, "Ebs": {"DeleteOnTermination": number == 0, **mapping.get("Ebs", {})}})
+    return found

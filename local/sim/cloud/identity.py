@@ -9,7 +9,7 @@ import base64
 import copy
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
@@ -127,13 +127,15 @@ def _require_trust(role_arn: str) -> None:
     """EKS assumes the role and tags the session: the role's trust policy must let it do both."""
     role: Any = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
     document = role.assume_role_policy_document
-    statements: Any = (json.loads(document) if isinstance(document, str) else document)["Statement"]
+    parsed: dict[str, Any] = json.loads(document) if isinstance(document, str) else document
     allowed: set[str] = set()
-    for statement in statements if isinstance(statements, list) else [statements]:
-        services = statement.get("Principal", {}).get("Service", [])
-        if statement["Effect"] == "Allow" and AUDIENCE in ([services] if isinstance(services, str) else services):
-            actions = statement["Action"]
-            allowed.update([actions] if isinstance(actions, str) else actions)
+    for statement in _listed(parsed["Statement"]):
+        if statement["Effect"] == "Allow" and AUDIENCE in _listed(statement.get("Principal", {}).get("Service", [])):
+            allowed.update(_listed(statement["Action"]))
     missing = {"sts:AssumeRole", "sts:TagSession"} - allowed
     if missing:
         raise RefusedError(f"{role_arn} does not let {AUDIENCE} do {', '.join(sorted(missing))}")
+
+
+def _listed(value: Any) -> list[Any]:
+    return cast(list[Any], value) if isinstance(value, list) else [value]

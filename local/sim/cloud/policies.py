@@ -10,7 +10,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 Context = Mapping[str, tuple[str, ...]]
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
@@ -110,4 +110,4 @@ def _filled(text: str, context: Context) -> str:
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return cast(list[Any], value) if isinstance(value, list) else [value]

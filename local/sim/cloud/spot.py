@@ -33,7 +33,7 @@ def interrupt(instance_id: str, *, notice_s: float = NOTICE_S) -> dict[str, Any]
 
 def publish(region: str, event: dict[str, Any]) -> list[str]:
     """Hand an event of AWS's own to every rule of the default bus that it matches; their names."""
-    bus = events_backends[ACCOUNT][region].event_buses["default"]
+    bus: Any = events_backends[ACCOUNT][region].event_buses["default"]
     matching = [
         rule for rule in bus.rules.values() if rule.state == "ENABLED" and rule.event_pattern.matches_event(event)
     ]

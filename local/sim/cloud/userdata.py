@@ -38,7 +38,8 @@ def _nodeadm(text: str) -> Joining:
         config: dict[str, Any] = kubelet.get("config") or {}
         found.taints += config.get("registerWithTaints") or []
         found.max_pods = config.get("maxPods", found.max_pods)
-        for flag in kubelet.get("flags") or []:
+        flags: list[str] = kubelet.get("flags") or []
+        for flag in flags:
             if flag.startswith(_LABELS_FLAG):
                 pairs = flag.removeprefix(_LABELS_FLAG).strip('"').split(",")
                 found.labels.update(pair.split("=", 1) for pair in pairs if pair)
