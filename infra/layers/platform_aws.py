@@ -96,13 +96,16 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         PodAccess(name, AccessArgs(place, cluster, namespace, service_account, statements), opts=there)
     # A pod that starts needs a node that Karpenter launches.
     after = pulumi.ResourceOptions(providers=[account, inside], depends_on=[tenancy, capacity])
+    recorded = images.find("ray-operator")
+    # The chart brings its own.
+    operator = settings.kuberay.image or ("" if recorded is None else recorded)
     kuberay = KubeRay(
         "kuberay",
         KubeRayArgs(
             namespace=settings.system_namespace,
             watched=settings.namespace,
             settings=settings.kuberay,
-            image=settings.kuberay.image or images.find("ray-operator") or "",
+            image=operator,
             crds=crds,
             tolerations=(TOLERATION,),
         ),
