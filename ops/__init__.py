@@ -1,1 +1,1 @@
-"""What people run beside pulumi: `python -m ops`."""
+"""What people run beside `pulumi`: `python -m ops --help`."""

@@ -1,33 +1,42 @@
-"""`python -m ops COMMAND`."""
+"""What people run beside pulumi. Exit status: 0 well, 1 found, 2 wrong command line, 3 input that cannot be used."""
 
 from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
+from local.errors import EXIT_INTERRUPTED, MantaError
+from ops import changed, drift, policies, preview, publish, versions
 from ops.audit import command as audit
+from ops.exits import Exit
+from ops.preflight import command as preflight
+from ops.report import command as report
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-audit.register(app)
-
-
-@app.callback()
-def operations() -> None:
-    """Operations beside `pulumi up`."""
+# The registry: one line a command.
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.command()(versions.versions)
+app.command()(policies.policies)
+app.command()(preview.preview)
+app.command()(report.report)
+app.command()(preflight.preflight)
+app.command()(changed.changed)
+app.command()(drift.drift)
+app.command()(publish.publish)
+app.command()(audit.audit)
 
 
 def main() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
-    except typer.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app()  # ends the process itself, with 2 for a wrong command line
+    except MantaError as error:
+        if error.detail:
+            print(error.detail, file=sys.stderr)
+        print(f"error: {error.sentence}", file=sys.stderr)
+        return Exit.INPUT
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
+    return Exit.OK
 
 
 if __name__ == "__main__":

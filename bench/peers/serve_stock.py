@@ -1,10 +1,11 @@
-"""The peer: Ray Serve as its guide shows it, with its default settings and two replicas.
+"""The peers: Ray Serve as its guide shows it, two replicas, FastAPI ingress, `@serve.batch` of 64 rows or 5 ms.
 
-FastAPI ingress, `@serve.batch` of 64 rows or 5 ms. `max_ongoing_requests` keeps its default of 5, so batches stay that
-small: this is what the settings of this project change. Usage: python serve_stock.py MODEL PORT
+Usage: python serve_stock.py MAX_ONGOING_REQUESTS MODEL PORT. Serve's default of 5 keeps batches that small and makes
+its router back off as soon as ten requests are out, so a second peer raises this one setting and leaves the rest.
+
+No postponed annotations here: Serve gives the method a signature of its own, in which FastAPI takes an annotation that
+is a string for a query parameter.
 """
-
-from __future__ import annotations
 
 import signal
 import sys
@@ -36,8 +37,8 @@ class Classifier:
 
 if __name__ == "__main__":
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
-    serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[2])})
-    serve.run(Classifier.bind(sys.argv[1]))
+    serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[3])})
+    serve.run(Classifier.options(max_ongoing_requests=int(sys.argv[1])).bind(sys.argv[2]))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     serve.shutdown()
     ray.shutdown()

@@ -69,7 +69,8 @@ def _provider() -> ResourceProvider:
                     if error.status != 404 or established:
                         raise
                     return
-                conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", [])}
+                reported: list[dict[str, Any]] = status.get("conditions") or []
+                conditions = {entry["type"]: entry["status"] for entry in reported}
                 if established and conditions.get("Established") == "True":
                     return
                 time.sleep(0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ PROGRESS = "progress: "
 RESULT = "result: "
 # Where a run's result stays readable after its pods, and their logs, are gone.
 RESULT_ANNOTATION = "manta/result"
+# `ray job submit` (Ray 2.60) closes a failed job with this line, its name, the line again and the whole log.
+_SUBMITTER_BANNER = re.compile(r"\bERR cli\.py:\d+ -- -{8,}$|\bWebSocket closed for job\b")
 _POLL_S = 1.0
 _LAST_LINES = 15
 # On top of a deadline, which counts from when the operator sees an attempt to when it has stopped it.
@@ -92,12 +95,22 @@ def failure(name: str, stack: str, status: Mapping[str, Any], lines: list[str]) 
     # For a failed driver the message repeats the end of its log, which follows anyway.
     first = message.splitlines()[0].rstrip(": ,") if message else "the operator says no more"
     first = first.split(", last available logs")[0]
-    tail = [line for line in lines if line.strip()][-_LAST_LINES:] or message.splitlines()[1:][-_LAST_LINES:]
+    tail = [line for line in _own_words(lines) if line.strip()][-_LAST_LINES:] or message.splitlines()[1:][
+        -_LAST_LINES:
+    ]
     words = "\n".join(["", "the last lines of its log:", *(f"  {line}" for line in tail)]) if tail else ""
     return (
         f"run {name} {outcome}{reason}: {first}; mend what its log names and run `pulumi up -s {stack}` again, with "
-        f"`--replace` for the RayJob if nothing else changes{words}"
+        f"`--replace` for the RayJob if nothing else changes (`make up` adds that itself){words}"
     )
+
+
+def _own_words(lines: list[str]) -> list[str]:
+    """`lines` up to the submitter's closing banner, after which it repeats the log that came before."""
+    for index, line in enumerate(lines):
+        if _SUBMITTER_BANNER.search(line):
+            return lines[:index]
+    return lines
 
 
 def parse_result(lines: list[str]) -> Mapping[str, Any] | None:

@@ -52,6 +52,8 @@ def engine_environment(
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_PYTHON_CMD": str(CHECKOUT / ".venv" / "bin" / "python"),
             "KUBECONFIG": kubeconfig or str(settings.kubeconfig),
+            # The engine takes any option from the environment: no preview or update, by hand or not, goes unjudged.
+            "PULUMI_OPTION_POLICY_PACK": str(CHECKOUT / "policies"),
             "MANTA_CRDS": str(toolchain.kuberay_dir / "crds"),
         }
     )

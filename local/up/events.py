@@ -49,6 +49,8 @@ def fold(update: Update, raw_line: str) -> Shown:
     event = cast(Mapping[str, Any], json.loads(raw_line))
     if diagnostic := event.get("diagnosticEvent"):
         return _diagnostic(update, diagnostic)
+    if violation := event.get("policyEvent"):
+        return _violation(update, violation)
     if summary := event.get("summaryEvent"):
         update.changes = dict(summary.get("resourceChanges") or {})
         return Shown()
@@ -72,6 +74,19 @@ def _diagnostic(update: Update, diagnostic: Mapping[str, Any]) -> Shown:
     if severity == "warning":
         return Shown(line=f"warning: {message}")
     return Shown(detail=message.splitlines()[-1])
+
+
+def _violation(update: Update, violation: Mapping[str, Any]) -> Shown:
+    """What the policy pack found: a warning, or the reason why the engine goes no further."""
+    name = str(violation.get("resourceUrn") or "").rsplit("::", 1)[-1]
+    # The engine puts the policy's general reason before what was found.
+    found = _COLOUR_TAG.sub("", str(violation["message"])).strip().splitlines()[-1]
+    line = f"policy {violation['policyName']}{f' ({name})' if name else ''}: {found}"
+    if violation.get("enforcementLevel") != "mandatory":
+        return Shown(line=f"warning: {line}")
+    if line not in update.errors:
+        update.errors.append(line)
+    return Shown()
 
 
 def _step(update: Update, kind: str, metadata: Mapping[str, Any]) -> Shown:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local.cluster.publish import Publication, publish
@@ -12,7 +13,7 @@ from local.environment import CHECKOUT
 from local.errors import MantaError
 from local.progress import Reporter
 from local.settings import LocalSettings
-from local.up import digit, machine, runs, stack
+from local.up import digit, forward, machine, retry, runs, stack
 from local.up.machine import Machine
 from local.up.summary import Summary
 
@@ -38,11 +39,16 @@ def up(settings: LocalSettings, request: Request, report: Reporter) -> Summary:
     _deploy(ready, f"platform-{request.environment}", report)
     _publish(settings, ready)
     run = runs.stack_name(request.environment, request.run)
-    _deploy(ready, run, report)
+    _deploy(ready, run, report, again=True)
     _deploy(ready, f"serve-{request.environment}", report)
     _publish(settings, ready)
     result = stack.outputs(ready.engine, run).get("result")
-    return summary(settings, result, digit.ask)
+    if ready.cluster is not None:
+        return summary(settings, result, digit.ask)
+    there = publications(settings)
+    with forward.forwarded(there[0], ready.engine.environment):
+        found = summary(settings, result, digit.ask)
+    return replace(found, forwards=tuple(shlex.join(forward.command(each)) for each in there))
 
 
 def check(request: Request) -> None:
@@ -74,7 +80,7 @@ def summary(
 
 
 def publications(settings: LocalSettings) -> list[Publication]:
-    """What people reach on this machine's loopback; a Service that does not exist yet is left out by `publish`."""
+    """What people reach on this machine's loopback, the model server first; `publish` leaves out what is not there."""
     ports = settings.ports
     return [
         Publication("serve", ports.serve, RAY_NAMESPACE, f"{MODEL_SERVICE}-serve-svc", 8000),
@@ -84,10 +90,15 @@ def publications(settings: LocalSettings) -> list[Publication]:
     ]
 
 
-def _deploy(ready: Machine, name: str, report: Reporter) -> None:
+def _deploy(ready: Machine, name: str, report: Reporter, *, again: bool = False) -> None:
+    """`again`: runs of this stack that have failed are submitted anew."""
     with report.stage(f"stack {name}") as stage:
         environment = stacks.ensure_stack(ready.engine.pulumi, ready.engine.environment, CHECKOUT, name)
-        stack.up(stack.Engine(ready.engine.pulumi, environment, CHECKOUT), name, stage)
+        engine = stack.Engine(ready.engine.pulumi, environment, CHECKOUT)
+        failed = retry.failed_runs(engine, name) if again else []
+        for run in failed:
+            stage.note(f"  run {run} failed before: a new RayJob takes its place")
+        stack.up(engine, name, stage, retry.job_urns(engine, name) if failed else ())
 
 
 def _publish(settings: LocalSettings, ready: Machine) -> None:

@@ -58,6 +58,8 @@ def ensure(settings: LocalSettings, report: Reporter) -> Machine:
             ours = cluster.up(settings, toolchain, report)
             _give_images(settings, ours, toolchain, image, report)
         packages.result()
+        if not chosen_cluster.own:
+            record.demand(chosen_cluster.kubeconfig)
         toolchain = Toolchain(bin_dir, engine_tools.result())
     variables = engine_environment(settings, toolchain, kubeconfig=chosen_cluster.kubeconfig)
     return Machine(Engine(toolchain.pulumi, variables, CHECKOUT), toolchain, ours)

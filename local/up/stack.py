@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,12 @@ class Engine:
         return [str(self.pulumi), "--non-interactive", "--color", "never", *arguments]
 
 
-def up(engine: Engine, stack: str, stage: Stage) -> Update:
-    """`pulumi up` of `stack`, which must exist; raises MantaError with the engine's own reasons when it fails."""
-    return _update(engine, stack, stage, ["up", "--yes", "--skip-preview"])
+def up(engine: Engine, stack: str, stage: Stage, replace: Sequence[str] = ()) -> Update:
+    """`pulumi up` of `stack`, which must exist; raises MantaError with the engine's own reasons when it fails.
+
+    `replace`: URNs of resources that are made anew although nothing about them has changed.
+    """
+    return _update(engine, stack, stage, ["up", "--yes", "--skip-preview", *(f"--replace={urn}" for urn in replace)])
 
 
 def destroy(engine: Engine, stack: str, stage: Stage) -> Update:

@@ -28,6 +28,8 @@ class Summary:
     digit: Digit
     answer: Answer | None
     ports: Ports
+    # Commands that bring the services of a cluster which is not ours to these addresses; empty for our own.
+    forwards: tuple[str, ...] = ()
 
     @staticmethod
     def from_result(result: Mapping[str, Any] | None, **rest: Any) -> Summary:
@@ -54,6 +56,11 @@ def show(console: Console, summary: Summary, next_command: str) -> None:
     console.print()
     console.print(table)
     console.print()
+    if summary.forwards:
+        console.print("Your cluster is not published on this machine; each of these brings one of the addresses here:")
+        for command in summary.forwards:
+            console.print(command, markup=False, highlight=False, soft_wrap=True)
+        console.print()
     console.print("Ask it yourself:", style="bold")
     console.print(curl(summary.endpoint, summary.digit), markup=False, highlight=False, soft_wrap=True)
     console.print()

@@ -14,17 +14,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
+from local.errors import MantaError
 from ops.audit import account, objects
 from ops.audit.account import Leftover, Unseen
 from ops.audit.marks import Marks
+from ops.exits import Exit
 
 KUBECONFIG = "MANTA_SIM_KUBECONFIG"
-_LEFT = 1
-_UNKNOWN = 2
-
-
-def register(app: typer.Typer) -> None:
-    app.command(name="audit")(audit)
 
 
 def audit(
@@ -35,7 +31,7 @@ def audit(
 ) -> None:
     """List what is left of an environment in the AWS account. Reads only.
 
-    Exit status: 0 nothing is left, 1 something is, 2 nothing was found but not everything could be looked at.
+    Exit status: 0 nothing is left, 1 something is, 3 nothing was found but not everything could be looked at.
     """
     where = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
     if not where:
@@ -43,7 +39,9 @@ def audit(
     try:
         found, unseen = account.look(Marks(environment), where)
     except (ClientError, BotoCoreError) as error:
-        raise typer.BadParameter(f"the account cannot be looked at: {error}") from None
+        raise MantaError(
+            f"the AWS account cannot be looked at in {where}: {error}: check the credentials and the region"
+        ) from None
     chosen = kubeconfig or (Path(os.environ[KUBECONFIG]) if os.environ.get(KUBECONFIG) else None)
     if chosen is not None:
         in_cluster, hidden = objects.look(chosen)
@@ -52,7 +50,7 @@ def audit(
         print(json.dumps({"left": [asdict(item) for item in found], "unseen": [asdict(item) for item in unseen]}))
     else:
         show(Console(), environment, found, unseen)
-    raise typer.Exit(_LEFT if found else _UNKNOWN if unseen else 0)
+    raise typer.Exit(Exit.FOUND if found else Exit.INPUT if unseen else Exit.OK)
 
 
 def show(console: Console, environment: str, found: Sequence[Leftover], unseen: Sequence[Unseen]) -> None:

@@ -80,7 +80,9 @@ class Engine:
             self.seen[key] = _read(json.loads(result.stdout))
         return self.seen[key]
 
-    def try_preview(self, stack: str, changes: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
+    def try_preview(
+        self, stack: str, changes: dict[str, Any] | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """`pulumi preview` of `stack` with `changes` (keys without namespace; None removes one) to its stack file."""
         standing = PROJECT / "stacks" / f"Pulumi.{'-'.join(stack.split('-')[:2])}.yaml"
         values = yaml.safe_load(standing.read_text())["config"]
@@ -91,7 +93,7 @@ class Engine:
         return subprocess.run(
             [str(self.pulumi), "preview", "--json", "--non-interactive", "--stack", stack, "--config-file", str(path)],
             cwd=PROJECT,
-            env=self.environment(),
+            env={**self.environment(), **variables},
             capture_output=True,
             text=True,
             check=False,

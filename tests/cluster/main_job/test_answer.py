@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
+from pathlib import Path
 
+import pytest
+from kubernetes import client
+
+from local.image import record
+from local.settings import LocalSettings
 from local.up.digit import real_digit
+from tests.cluster.main_job.conftest import Stacks
 from tests.conftest import make
 
 MainJob = subprocess.CompletedProcess[str]
@@ -38,6 +46,40 @@ def test_a_second_up_changes_nothing(main_job: MainJob) -> None:
     assert {outcome for _, outcome in stages} == {"nothing changed"}, again
 
 
+def test_a_cluster_of_kubeconfig_is_used_and_said(
+    main_job: MainJob, local_settings: LocalSettings, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "kubeconfig"
+    theirs.write_bytes(local_settings.kubeconfig.read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(theirs))
+        patch.setenv("MANTA_PORT_SERVE", str(free_port()))
+        printed = make("up").stdout
+    assert f"cluster: yours, of KUBECONFIG={theirs}" in printed
+    assert "nothing changed" in printed
+    assert "(right)" in printed, "the model is asked through kubectl port-forward"
+    assert "kubectl --namespace ray port-forward service/digits-serve-svc" in printed
+
+
+def test_a_cluster_without_images_is_refused_before_anything_is_deployed(
+    deployed: Stacks, core: client.CoreV1Api, local_settings: LocalSettings, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "kubeconfig"
+    theirs.write_bytes(local_settings.kubeconfig.read_bytes())
+    recorded = core.read_namespaced_config_map("manta-images", "kube-public")
+    core.delete_namespaced_config_map("manta-images", "kube-public")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBECONFIG", str(theirs))
+            refused = make("up", check=False)
+    finally:
+        record.record(local_settings.kubeconfig, recorded.data)
+    assert refused.returncode != 0
+    assert "does not name ray, ray-operator, versitygw" in refused.stdout
+    assert "stack platform-local" not in refused.stdout
+    assert "Traceback" not in refused.stdout
+
+
 def test_the_checkout_stays_as_it_was_committed(main_job: MainJob) -> None:
     changed = subprocess.run(
         ["git", "status", "--porcelain", "stacks", "Pulumi.yaml"], check=True, capture_output=True, text=True
@@ -62,3 +104,9 @@ def test_arguments_without_a_run_are_refused() -> None:
     refused = make("up", "ARGS=lr=0.01", check=False)
     assert refused.returncode != 0
     assert "RUN=name" in refused.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -99,6 +99,15 @@ def test_a_failed_run_ends_with_its_message_and_its_last_lines() -> None:
     assert text.endswith("the last lines of its log:\n  first\n  ValueError: no such column")
 
 
+def test_what_the_submitter_repeats_of_the_log_is_left_out() -> None:
+    stamp = "2026-01-01 00:00:00,000"
+    logs = ["error: --epochs: too few", f"{stamp}\tINFO sdk.py:520 -- WebSocket closed for job x with close code 1000"]
+    logs += [f"{stamp}\tERR cli.py:74 -- {'-' * 32}", f"{stamp}\tERR cli.py:75 -- Job 'x' failed", *logs[:1]]
+    with pytest.raises(WaitError) as caught:
+        wait_for_run(Recorded(job("Failed", "FAILED", "exit code 1"), logs=logs), WANTED, lambda line: None)
+    assert str(caught.value).endswith("the last lines of its log:\n  error: --epochs: too few")
+
+
 def test_without_a_log_the_operators_message_is_shown() -> None:
     api = Recorded(job("Failed", "", "submission failed:\nImagePullBackOff", "SubmissionFailed"), pods=0)
     with pytest.raises(WaitError, match="ImagePullBackOff"):

@@ -61,6 +61,26 @@ def test_only_same_means_unchanged() -> None:
     assert busy.summary() == "2 created, 1 replaced"
 
 
+def violation(level: str) -> str:
+    return event(
+        policyEvent={
+            "resourceUrn": "urn:pulumi:train-local::manta::kubernetes:ray.io/v1:RayJob::job",
+            "message": "Why the rule is there.\nthe head offers 2 CPUs to tasks: set num-cpus\n",
+            "policyName": "ray-head-idle",
+            "enforcementLevel": level,
+        }
+    )
+
+
+def test_an_advisory_policy_is_a_warning_and_a_mandatory_one_the_reason_of_the_failure() -> None:
+    line = "policy ray-head-idle (job): the head offers 2 CPUs to tasks: set num-cpus"
+    update = Update()
+    assert fold(update, violation("advisory")).line == f"warning: {line}"
+    assert update.errors == []
+    assert fold(update, violation("mandatory")) == Shown()
+    assert update.errors == [line]
+
+
 @pytest.mark.parametrize(
     ("message", "severity"),
     [("registering resource: name=digits", "debug"), ("using pulumi-resource-kubernetes from $PATH at x", "warning")],

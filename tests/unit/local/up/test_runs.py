@@ -20,7 +20,7 @@ def test_values_are_typed() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["lr", "lr=", "=3", "LR=1", "lr=1 lr=2", "lr=[1]", "--lr=1"])
+@pytest.mark.parametrize("text", ["lr", "lr=", "=3", "LR=1", "lr=1 lr=2", "lr=[1]", "--lr=1", "lr={", "name='a"])
 def test_what_is_not_a_parameter_is_refused(text: str) -> None:
     with pytest.raises(MantaError, match="ARGS"):
         parse_arguments(text)
@@ -44,5 +44,15 @@ def test_a_run_starts_from_the_standing_run_and_changes_only_what_is_given(tmp_p
 def test_a_run_called_again_without_arguments_keeps_its_file(tmp_path: Path) -> None:
     (tmp_path / "stacks").mkdir()
     path = write_stack_file(tmp_path, "local", "fast", "lr=0.01")
+    path.write_text("# why this run is\n" + path.read_text())
     before = path.read_text()
     assert write_stack_file(tmp_path, "local", "fast", "").read_text() == before
+
+
+def test_arguments_replace_those_of_an_earlier_call(tmp_path: Path) -> None:
+    stacks = tmp_path / "stacks"
+    stacks.mkdir()
+    (stacks / "Pulumi.train-local.yaml").write_text("config:\n  manta:parameters: {epochs: 20}\n")
+    write_stack_file(tmp_path, "local", "fast", "lerning_rate=0.01")
+    path = write_stack_file(tmp_path, "local", "fast", "lr=0.01")
+    assert yaml.safe_load(path.read_text())["config"]["manta:parameters"] == {"epochs": 20, "lr": 0.01}

@@ -1,0 +1,68 @@
+"""Which stacks a change can change: those alone are previewed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from local.errors import MantaError
+from ops.show import Json, as_json
+
+STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
+# Folders and files that stand under every stack; payloads stand under the runs and endpoints alone.
+_ALL = ("infra/", "policies/", "Pulumi.yaml", "requirements.txt")
+_RUNS = ("payloads/",)
+
+
+def changed(
+    base: Annotated[str, typer.Option(help="The commit to compare with.")],
+    head: Annotated[str, typer.Option(help="The commit of the change.")] = "HEAD",
+    environment: Annotated[list[str] | None, typer.Option(help="Only stacks of these environments.")] = None,
+    json: Json = False,
+) -> None:
+    """List the stacks that the change from BASE to HEAD can change, one a line."""
+    found = affected(_files(base, head), _stacks(Path("stacks")), environment or ["dev", "prod"])
+    if json:
+        as_json(found)
+    else:
+        for stack in found:
+            typer.echo(stack)
+
+
+def affected(files: Iterable[str], stacks: Iterable[str], environments: Iterable[str]) -> list[str]:
+    """Of `stacks`, those that `files` (paths from the checkout's root) can change."""
+    changed_files, wanted = list(files), set(environments)
+    everything = any(path.startswith(_ALL) for path in changed_files)
+    runs = any(path.startswith(_RUNS) for path in changed_files)
+    own = {match[1] for path in changed_files if (match := STACK_FILE.fullmatch(path.removeprefix("stacks/")))}
+    return sorted(
+        stack
+        for stack in stacks
+        if _environment(stack) in wanted
+        and (everything or stack in own or (runs and not stack.startswith("platform-")))
+    )
+
+
+def _environment(stack: str) -> str:
+    return f"{stack}--".split("-")[1]
+
+
+def _stacks(folder: Path) -> list[str]:
+    return [match[1] for path in folder.glob("Pulumi.*.yaml") if (match := STACK_FILE.fullmatch(path.name))]
+
+
+def _files(base: str, head: str) -> list[str]:
+    for commit in (base, head):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/~^-]*", commit):
+            raise MantaError(f"{commit!r} names no commit: give a branch, a tag or a hash")
+    result = subprocess.run(
+        ["git", "diff", "--name-only", "-z", f"{base}...{head}"], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise MantaError(f"git cannot compare {base} with {head}: fetch both, with their history", detail=result.stderr)
+    return [name for name in result.stdout.split("\0") if name]

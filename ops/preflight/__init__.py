@@ -1,0 +1,1 @@
+"""What would make an update fail half-way, asked before it starts."""

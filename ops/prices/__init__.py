@@ -1,0 +1,1 @@
+"""List prices as data with their dates, and look-ups that say when there is none."""

@@ -1,0 +1,84 @@
+"""`ops report`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from local.errors import MantaError
+from ops.exits import Exit
+from ops.prices.table import HOURS_A_MONTH, load
+from ops.report.markdown import comment
+from ops.report.preview import Preview
+from ops.report.read import read
+from ops.report.weigh import ALLOW_LABEL, Weighed, weigh
+from ops.show import Json, as_json
+
+_STACK = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+def report(
+    head: Annotated[Path, typer.Argument(help="The change's preview: <stack>.json, or a folder of such files.")],
+    base: Annotated[Path | None, typer.Option(help="The same of the branch that the change goes to.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help=f"A label of the pull request, as {ALLOW_LABEL}.")] = None,
+    link: Annotated[str, typer.Option(help="Where the rest is, if the comment is too long for it.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the comment to this file instead of stdout.")] = None,
+    json: Json = False,
+) -> None:
+    """Say in one Markdown comment what a change would do. Exit status 1: it must not be merged as it is.
+
+    Reads what `pulumi preview --json` writes. With PULUMI_ENABLE_STREAMING_JSON_PREVIEW=1 that holds the policies'
+    results too; without them a change of a prod stack is blocked.
+    """
+    bases = _previews(base) if base else {}
+    prices = load()
+    heads = _previews(head)
+    weighed = [weigh(found, bases.get(stack), prices, frozenset(label or ())) for stack, found in heads.items()]
+    if json:
+        as_json([_as_dict(each) for each in weighed])
+    else:
+        text = comment(weighed, prices, link)
+        if out:
+            out.write_text(text)
+        else:
+            typer.echo(text, nl=False)
+    if any(each.blocked for each in weighed):
+        raise typer.Exit(Exit.FOUND)
+
+
+def _previews(path: Path) -> dict[str, Preview]:
+    if path.is_dir():
+        return {file.stem: read(file, _stack(file)) for file in sorted(path.glob("*.json"))}
+    if not path.exists():
+        raise MantaError(f"{path} does not exist: give the file or folder that `pulumi preview --json` was written to")
+    return {path.stem: read(path, _stack(path))}
+
+
+def _stack(file: Path) -> str:
+    if not _STACK.fullmatch(file.stem):
+        raise MantaError(f"{file}: {file.stem!r} names no stack: call the file <stack>.json")
+    return file.stem
+
+
+def _as_dict(weighed: Weighed) -> dict[str, object]:
+    preview = weighed.preview
+    return {
+        "stack": preview.stack,
+        "blocked": weighed.blocked,
+        "allowed": weighed.allowed,
+        "judged": preview.judged,
+        "changes": [
+            {"operation": each.operation, "urn": each.urn, "type": each.type, "protected": each.protected}
+            for each in preview.changes
+        ],
+        "dangers": [{"urn": each.change.urn, "reasons": each.reasons} for each in weighed.dangers],
+        "violations": [asdict(each) for each in preview.violations],
+        "meaning": weighed.meaning,
+        "usd_a_month": {"before": weighed.bill_before.high * HOURS_A_MONTH, "after": weighed.bill.high * HOURS_A_MONTH},
+        "unpriced": weighed.bill.unpriced,
+        "errors": preview.errors,
+    }

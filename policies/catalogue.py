@@ -1,0 +1,31 @@
+"""All rules, in the order in which they are listed."""
+
+from __future__ import annotations
+
+from policies import (
+    checklist_cluster,
+    checklist_serving,
+    cost,
+    security_aws,
+    security_identity,
+    security_pods,
+    security_reach,
+    serving_hygiene,
+    spot,
+)
+from policies.rule import Rule
+
+_MODULES = (
+    checklist_cluster,
+    checklist_serving,
+    serving_hygiene,
+    spot,
+    security_pods,
+    security_reach,
+    security_aws,
+    security_identity,
+    cost,
+)
+RULES: tuple[Rule, ...] = tuple(
+    value for module in _MODULES for value in vars(module).values() if isinstance(value, Rule)
+)

@@ -1,0 +1,88 @@
+"""Who can reach what over the network of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policies.facts import PRIVATE_PORTS
+from policies.pods import RAY, cluster_of
+from policies.rule import About, Finding, Resource, Stack
+from policies.values import Values, at, entries, items, number, plain, section
+
+SERVICE, INGRESS = "kubernetes:core/v1:Service", "kubernetes:networking.k8s.io/v1:Ingress"
+NAMESPACE, NETWORK_POLICY = "kubernetes:core/v1:Namespace", "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+_PORT_NAMES = ("dashboard", "client", "gcs-server", "gcs", "redis")
+_OUTSIDE = ("LoadBalancer", "NodePort")
+
+
+@About(
+    "ray-private-ports", "security", "critical",
+    "Whoever reaches Ray's dashboard, client or GCS port owns the cluster and its role.",
+    "leave ports 8265, 10001 and 6379 on Services of type ClusterIP and out of every Ingress",
+).resources(SERVICE, INGRESS, *RAY)  # fmt: skip
+def private_ports(resource: Resource) -> Iterator[str]:
+    if resource.type == SERVICE:
+        yield from _service("it", section(resource.props, "spec"))
+    elif resource.type == INGRESS:
+        for rule in entries(resource.props, "spec", "rules"):
+            for path in entries(rule, "http", "paths"):
+                yield from _backend(section(path, "backend", "service"))
+        yield from _backend(section(resource.props, "spec", "defaultBackend", "service"))
+    else:
+        head = section(cluster_of(resource), "headGroupSpec")
+        for kind in (at(head, "serviceType"), at(head, "headService", "spec", "type")):
+            if kind in _OUTSIDE:
+                yield f"the head's Service is of type {kind}"
+        if at(head, "enableIngress") is True:
+            yield "enableIngress makes the dashboard public"
+        serve = section(resource.props, "spec", "serveService", "spec")
+        yield from _service("serveService", serve)
+
+
+@About(
+    "network-default-deny", "security", "high",
+    "Without a default, every pod talks to every other, and a foothold in one is a foothold in all.",
+    "add a NetworkPolicy with an empty podSelector, both policyTypes and no rules to the namespace",
+).stack()  # fmt: skip
+def default_deny(stack: Stack) -> Iterator[Finding]:
+    closed = {
+        at(policy.props, "metadata", "namespace")
+        for policy in stack.of(NETWORK_POLICY)
+        if _denies(section(policy.props, "spec"))
+    }
+    for namespace in stack.of(NAMESPACE):
+        name = at(namespace.props, "metadata", "name") or namespace.name
+        if name not in closed:
+            yield Finding(f"namespace {name} has no NetworkPolicy that denies by default", namespace.urn)
+
+
+@About(
+    "namespaces-enforce-restricted", "security", "high",
+    "What the policies do not see, an operator or a person makes: only the namespace itself can refuse it.",
+    "label the namespace pod-security.kubernetes.io/enforce: restricted",
+).resources(NAMESPACE)  # fmt: skip
+def namespaces_enforce(resource: Resource) -> Iterator[str]:
+    level = at(resource.props, "metadata", "labels", "pod-security.kubernetes.io/enforce")
+    if level != "restricted":
+        yield f"pod-security.kubernetes.io/enforce is {level or 'not set'}"
+
+
+def _service(where: str, spec: Values) -> Iterator[str]:
+    if at(spec, "type") not in _OUTSIDE:
+        return
+    for port in entries(spec, "ports"):
+        numbers = {number(at(port, key)) for key in ("port", "targetPort")}
+        if numbers & set(PRIVATE_PORTS) or at(port, "targetPort") in _PORT_NAMES:
+            yield f"{where} publishes port {plain(at(port, 'port'))} as {at(spec, 'type')}"
+
+
+def _backend(service: Values) -> Iterator[str]:
+    port = section(service, "port")
+    if number(at(port, "number")) in PRIVATE_PORTS or at(port, "name") in _PORT_NAMES:
+        yield f"an Ingress leads to port {plain(at(port, 'number') or at(port, 'name'))} of {at(service, 'name')}"
+
+
+def _denies(spec: Values) -> bool:
+    kinds = set(items(spec, "policyTypes"))
+    empty = not section(spec, "podSelector")
+    return empty and kinds == {"Ingress", "Egress"} and not items(spec, "ingress") and not items(spec, "egress")
