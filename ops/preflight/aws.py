@@ -69,9 +69,7 @@ def _ask(check: str, question: Callable[[], list[Outcome]]) -> list[Outcome]:
         return [Outcome(check, "failed", "no AWS credentials: set AWS_PROFILE, or log in with `aws sso login`")]
     except ClientError as error:
         code = str(cast(Any, error.response).get("Error", {}).get("Code", "an error"))
-        hint = (
-            "try again in a minute" if "hrottl" in code or code == "RequestLimitExceeded" else "ask for the permission"
-        )
+        hint = next((hint for pattern, hint in _HINTS.items() if re.search(pattern, code)), "it cannot be told")
         return [Outcome(check, "unknown", f"AWS answered {code} to {error.operation_name}: {hint}")]
     except (BotoCoreError, ResponseParserError, KeyError, ValueError) as error:
         # A simulated AWS answers some questions not at all.
