@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pulumi_aws as aws
@@ -100,12 +100,12 @@ class Cluster(pulumi.ComponentResource):
             encryption_config={"provider": {"key_arn": self.key.arn}, "resources": ["secrets"]},
             kubernetes_network_config={"service_ipv4_cidr": settings.service_cidr, "ip_family": "ipv4"},
             upgrade_policy={"support_type": settings.support},
-            vpc_config={
-                "subnet_ids": [subnet.id for subnet in args.network.private],
-                "endpoint_private_access": True,
-                "endpoint_public_access": bool(settings.endpoint.public_from),
-                **({"public_access_cidrs": settings.endpoint.public_from} if settings.endpoint.public_from else {}),
-            },
+            vpc_config=aws.eks.ClusterVpcConfigArgs(
+                subnet_ids=[subnet.id for subnet in args.network.private],
+                endpoint_private_access=True,
+                endpoint_public_access=bool(settings.endpoint.public_from),
+                public_access_cidrs=[*settings.endpoint.public_from] or None,
+            ),
             opts=pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[attached, logs]),
         )
         # EKS makes this group itself; by the tag Karpenter finds it for the nodes it launches.
@@ -138,5 +138,4 @@ class Cluster(pulumi.ComponentResource):
 
 
 def _data(authority: Any) -> str:
-    data = authority["data"] if isinstance(authority, Mapping) else authority.data
-    return str(data)
+    return str(cast(Mapping[str, Any], authority)["data"] if isinstance(authority, Mapping) else authority.data)

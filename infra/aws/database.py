@@ -76,7 +76,7 @@ class Database(pulumi.ComponentResource):
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
             skip_final_snapshot=not protect,
-            **({"final_snapshot_identifier": f"{title}-final"} if protect else {}),
+            final_snapshot_identifier=f"{title}-final" if protect else None,
             opts=pulumi.ResourceOptions(parent=self, protect=protect),
         )
         stored = aws.secretsmanager.Secret(

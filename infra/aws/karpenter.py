@@ -14,7 +14,7 @@ from infra.aws.interruptions import Interruptions
 from infra.aws.karpenter_policy import statements
 from infra.aws.naming import Place
 from infra.aws.policies import document, pod_trust, trust
-from infra.aws.system_nodes import CNI_POLICY, NODE_POLICIES
+from infra.aws.system_nodes import NODE_POLICIES
 from infra.settings.aws import KarpenterSettings
 from infra.versions import VERSIONS
 
@@ -66,7 +66,7 @@ class NodeAccess(pulumi.ComponentResource):
             aws.iam.RolePolicyAttachment(
                 f"node-{policy}", role=role.name, policy_arn=place.managed_policy(policy), opts=inside
             )
-            for policy in (*NODE_POLICIES, CNI_POLICY)
+            for policy in NODE_POLICIES
         ]
         # Made here, so that Karpenter needs no right to make one and leaves none behind.
         profile = aws.iam.InstanceProfile("node", name=self.name, role=role.name, opts=inside)

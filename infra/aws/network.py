@@ -160,7 +160,7 @@ class Network(pulumi.ComponentResource):
             tags=self._tags(f"{place.cluster}-endpoints"),
             opts=self._inside,
         )
-        for number, block in enumerate([settings.cidr, *([settings.pod_cidr] if settings.pod_cidr else [])]):
+        for number, block in enumerate(block for block in (settings.cidr, settings.pod_cidr) if block):
             aws.vpc.SecurityGroupIngressRule(
                 f"endpoints-https-{number}",
                 security_group_id=group.id,

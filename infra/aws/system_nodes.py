@@ -17,6 +17,8 @@ from infra.settings.aws import ClusterSettings
 TAINT = "CriticalAddonsOnly"
 TOLERATION = {"key": TAINT, "operator": "Exists"}
 ROLE_LABEL = "manta/nodes"
+# Of pods that must not end with a machine that Karpenter takes away.
+ON_SYSTEM_NODES: dict[str, Any] = {"nodeSelector": {ROLE_LABEL: "system"}, "tolerations": [TOLERATION]}
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
 CNI_POLICY = "AmazonEKS_CNI_Policy"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,17 @@ CRDS_VARIABLE = "MANTA_CRDS"
 
 @dataclass(frozen=True)
 class KubeRayArgs:
-    """`namespace` is the operator's own, `watched` the one whose Ray resources it acts on."""
+    """`namespace` is the operator's own, `watched` the one whose Ray resources it acts on.
+
+    `placed`: where its pod may run, as fields of a pod's spec (nodeSelector, tolerations).
+    """
 
     namespace: str
     watched: str
     settings: KubeRaySettings
     image: pulumi.Input[str]
     crds: Path | None
-    tolerations: tuple[dict[str, str], ...] = ()
+    placed: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack: str) -> Path | None:
@@ -58,7 +61,7 @@ def operator_manifest(
     watched: str,
     image: pulumi.Input[str],
     memory: str,
-    tolerations: tuple[dict[str, str], ...] = (),
+    placed: Mapping[str, Any],
 ) -> dict[str, Any]:
     def probe(path: str) -> dict[str, Any]:
         return {"httpGet": {"path": path, "port": "probes"}, "periodSeconds": 5, "failureThreshold": 5}
@@ -98,14 +101,14 @@ def operator_manifest(
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                     "terminationGracePeriodSeconds": 10,
                     "containers": [container],
-                    **({"tolerations": list(tolerations)} if tolerations else {}),
+                    **placed,
                 },
             },
         },
     }
 
 
-def chart_values(watched: str, memory: str, tolerations: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
+def chart_values(watched: str, memory: str, placed: Mapping[str, Any]) -> dict[str, Any]:
     """The same operator, said to the official chart."""
     return {
         "nameOverride": NAME,
@@ -116,7 +119,7 @@ def chart_values(watched: str, memory: str, tolerations: tuple[dict[str, str], .
         "resources": resources("50m", "128Mi", "1", memory),
         "securityContext": container_context(read_only=True),
         "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        **({"tolerations": list(tolerations)} if tolerations else {}),
+        **placed,
     }
 
 
@@ -146,7 +149,7 @@ class KubeRay(pulumi.ComponentResource):
             # Helm never upgrades what lies in a chart's crds/.
             skip_crds=bool(crds),
             atomic=False,
-            values=chart_values(args.watched, args.settings.memory, args.tolerations),
+            values=chart_values(args.watched, args.settings.memory, args.placed),
             opts=pulumi.ResourceOptions(parent=self, depends_on=crds),
         )
 
@@ -157,6 +160,6 @@ class KubeRay(pulumi.ComponentResource):
         ]
         register(
             "operator",
-            operator_manifest(args.namespace, args.watched, args.image, args.settings.memory, args.tolerations),
+            operator_manifest(args.namespace, args.watched, args.image, args.settings.memory, args.placed),
             pulumi.ResourceOptions(parent=self, depends_on=[*crds, *rbac]),
         )

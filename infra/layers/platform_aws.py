@@ -21,7 +21,7 @@ from infra.aws.network import Network, NetworkArgs
 from infra.aws.placement import placements
 from infra.aws.registry import Registry
 from infra.aws.storage import Storage, StorageArgs
-from infra.aws.system_nodes import TOLERATION
+from infra.aws.system_nodes import ON_SYSTEM_NODES
 from infra.kubernetes import mlflow
 from infra.kubernetes.guard import RunGuard
 from infra.kubernetes.kuberay import KubeRay, KubeRayArgs, crd_folder
@@ -107,7 +107,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
             settings=settings.kuberay,
             image=operator,
             crds=crds,
-            tolerations=(TOLERATION,),
+            placed=ON_SYSTEM_NODES,
         ),
         protect=settings.protect,
         opts=after,

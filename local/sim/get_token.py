@@ -9,8 +9,9 @@ import argparse
 import base64
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
 from botocore.model import ServiceId
@@ -58,7 +59,8 @@ def credential(cluster: str, region: str | None = None, profile: str | None = No
         "headers": {_CLUSTER_HEADER: cluster},
         "context": {},
     }
-    url: Any = signer.generate_presigned_url(request, operation_name="", expires_in=_URL_LIFE_S, region_name=where)
+    sign = cast(Callable[..., str], signer.generate_presigned_url)
+    url = sign(request, operation_name="", expires_in=_URL_LIFE_S, region_name=where)
     token = _PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
     expires = (datetime.now(UTC) + _TOKEN_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = {"expirationTimestamp": expires, "token": token}

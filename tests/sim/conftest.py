@@ -1,4 +1,4 @@
-"""The simulated AWS, empty at the start of the session, with the least of a platform in it."""
+"""The simulated AWS, empty at the start of the session, with all stacks of the environment up in it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,40 @@ import pytest
 from rich.console import Console
 
 from local.progress import PlainReporter
-from local.sim import account, flow, machine
-from local.sim.machine import Machine
+from local.sim import account, flow
 from local.sim.settings import SimSettings, load
-from tests.sim import by_hand, manifests
+from local.sim.tools import AwsTools
+from local.sim.tools import built as tools_built
+from local.toolchain import golang
 
 DEPLOYMENTS = ("workers", "many", "plain", "idle")
+PULUMI_TIMEOUT_S = 600.0
+# With nothing to wait for these are seconds; a machine that does other things beside the tests is granted more.
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
 class Sim:
     settings: SimSettings
-    machine: Machine
+    environment: dict[str, str]
+    tools: AwsTools
+    summary: flow.Summary
 
     def run(self, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """`command` in the environment that people get by `make env ENV=sim`."""
-        environment = dict(self.machine.engine.environment)
-        return subprocess.run(command, env=environment, input=text, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            cwd=flow.CHECKOUT,
+            env=self.environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PULUMI_TIMEOUT_S,
+        )
+
+    def pulumi(self, verb: str, stack: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run("pulumi", "--non-interactive", "--color", "never", verb, *options, "--stack", stack)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         done = self.run("kubectl", *arguments, text=text)
@@ -53,10 +70,10 @@ class Sim:
         session: Any = boto3.Session(region_name="us-east-1")
         return session.client(service, endpoint_url=self.settings.endpoint, **(credentials or mine))
 
-    def instances(self, *states: str) -> list[dict[str, Any]]:
-        """Karpenter's, in EC2's words; by default those that run."""
+    def instances(self, *states: str, pools: str = "gpu-*") -> list[dict[str, Any]]:
+        """Karpenter's, in EC2's words; by default those with GPUs that run."""
         filters = [
-            {"Name": "tag-key", "Values": ["karpenter.sh/nodepool"]},
+            {"Name": "tag:karpenter.sh/nodepool", "Values": [pools]},
             {"Name": "instance-state-name", "Values": list(states or ("running",))},
         ]
         pages = self.client("ec2").describe_instances(Filters=filters)["Reservations"]
@@ -64,12 +81,9 @@ class Sim:
 
     def pods(self, name: str) -> list[dict[str, Any]]:
         """Of a Deployment, those that run."""
-        found = self.get("pods", "-l", f"app={name}")
-        return [
-            pod for pod in found if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
-        ]
+        return [pod for pod in self.get("pods", "-l", f"app={name}") if runs(pod)]
 
-    def eventually(self, holds: Callable[[], Any], what: str, within_s: float = 60.0) -> Any:
+    def eventually(self, holds: Callable[[], Any], what: str, within_s: float = PATIENCE_S) -> Any:
         deadline = time.monotonic() + within_s
         while not (found := holds()):
             assert time.monotonic() < deadline, f"after {within_s:.0f} s still not: {what}\n{self.log()}"
@@ -82,26 +96,44 @@ class Sim:
         return "\n".join(line[:600] for line in lines if '"level":"ERROR"' in line)[-3000:]
 
 
+def runs(pod: dict[str, Any]) -> bool:
+    return pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
 @pytest.fixture(scope="session")
 def sim() -> Iterator[Sim]:
     settings, reporter = load(), PlainReporter(Console())
     flow.down(settings, reporter)
-    ready = machine.ensure(settings, reporter)
-    by_hand.bring_up(settings, ready)
-    found = Sim(settings, ready)
-    found.kubectl("rollout", "status", "-n", "kube-system", "deploy/karpenter", "--timeout=120s")
-    for manifest in (manifests.node_class(), manifests.pool("spot", 50), manifests.pool("on-demand", 10)):
-        found.apply(manifest)
-    found.kubectl("wait", "--for=condition=Ready", "ec2nodeclass/gpu", "--timeout=60s")
-    yield found
+    summary = flow.up(settings, reporter)
+    go = golang.find()
+    assert go is not None
+    yield Sim(settings, flow.variables(settings), tools_built(settings.cluster, go), summary)
     flow.down(settings, reporter)
 
 
+@pytest.fixture(scope="session")
+def platform(sim: Sim) -> Sim:
+    """The platform alone: the runs and services on it are destroyed."""
+    for stack in ("serve-sim", "train-sim"):
+        done = sim.pulumi("destroy", stack, "--yes", "--skip-preview")
+        assert done.returncode == 0, done.stdout + done.stderr
+    return sim
+
+
 @pytest.fixture
-def empty(sim: Sim) -> Iterator[Sim]:
-    """No machine of Karpenter's, before and after; and capacity for everything."""
-    sim.control("/sim/capacity", shortages=[])
-    yield sim
-    sim.kubectl("delete", "deployment", *DEPLOYMENTS, "--ignore-not-found", "--wait=false")
-    sim.kubectl("delete", "nodeclaims", "--all", "--wait=false")
-    sim.eventually(lambda: not sim.get("nodeclaims") and not sim.instances(), "every machine is gone")
+def empty(platform: Sim) -> Iterator[Sim]:
+    """No machine with GPUs, before and after; and capacity for everything."""
+    platform.control("/sim/capacity", shortages=[])
+    _no_machines(platform)
+    yield platform
+    platform.kubectl("delete", "deployment", *DEPLOYMENTS, "--ignore-not-found", "--wait=false")
+    _no_machines(platform)
+
+
+def _no_machines(sim: Sim) -> None:
+    if not sim.run("kubectl", "get", "crd", "nodeclaims.karpenter.sh").stdout:
+        return  # the platform is destroyed
+    sim.kubectl("delete", "nodeclaims", "-l", "manta/nodes=gpu", "--wait=false")
+    sim.eventually(
+        lambda: not sim.get("nodeclaims", "-l", "manta/nodes=gpu") and not sim.instances(), "every machine is gone"
+    )

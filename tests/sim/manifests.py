@@ -1,60 +1,26 @@
-"""Pools and pods of these tests."""
+"""What the tests know of the platform's pools, from its stack file, and the pods that they bring to them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from tests.sim.by_hand import NAME
+import yaml
 
-FAMILIES = ("g4dn", "g5", "g6")
+from infra.aws.naming import Place
+
+STACKS = Path(__file__).resolve().parents[2] / "stacks"
+_AWS: dict[str, Any] = yaml.safe_load((STACKS / "Pulumi.platform-sim.yaml").read_text())["config"]["manta:aws"]
+_GPUS: dict[str, Any] = _AWS["capacity"]["gpu"]
+PLACE = Place("sim", _AWS["account"], _AWS["region"], _AWS["owner"])
+NAME = PLACE.cluster
+FAMILIES: list[str] = _GPUS["families"]
+SIZES: list[str] = _GPUS["sizes"]
+ZONES: list[str] = _AWS["network"]["zones"]
+LIMIT: int = _GPUS["limit"]
+IDLE_S: int = _GPUS["idleSeconds"]
+IMAGE: str = _AWS["capacity"]["ami"]["id"]
 GPU = "nvidia.com/gpu"
-LIMIT = 8
-IDLE_S = 20  # after which a pool gives an empty node back
-IMAGE = "ami-760aaa0f"  # one of moto's, of x86_64
-
-
-def node_class() -> dict[str, Any]:
-    ours = [{"tags": {"karpenter.sh/discovery": NAME}}]
-    return {
-        "apiVersion": "karpenter.k8s.aws/v1",
-        "kind": "EC2NodeClass",
-        "metadata": {"name": "gpu"},
-        "spec": {
-            "amiFamily": "AL2023",
-            "instanceProfile": f"{NAME}-node",
-            "amiSelectorTerms": [{"id": IMAGE}],
-            "subnetSelectorTerms": ours,
-            "securityGroupSelectorTerms": ours,
-            "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},
-            "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"volumeSize": "100Gi", "encrypted": True}}],
-            "tags": {"manta:environment": "sim"},
-        },
-    }
-
-
-def pool(capacity_type: str, weight: int) -> dict[str, Any]:
-    requirements = [
-        {"key": "karpenter.sh/capacity-type", "operator": "In", "values": [capacity_type]},
-        {"key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": list(FAMILIES)},
-        {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
-    ]
-    template = {
-        "taints": [{"key": GPU, "effect": "NoSchedule"}],
-        "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "gpu"},
-        "requirements": requirements,
-        "expireAfter": "720h",
-    }
-    return {
-        "apiVersion": "karpenter.sh/v1",
-        "kind": "NodePool",
-        "metadata": {"name": f"gpu-{capacity_type}"},
-        "spec": {
-            "weight": weight,
-            "limits": {GPU: LIMIT},
-            "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": f"{IDLE_S}s"},
-            "template": {"spec": template},
-        },
-    }
 
 
 def workers(name: str, replicas: int, *, gpus: int = 1, tolerant: bool = True) -> dict[str, Any]:

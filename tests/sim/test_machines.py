@@ -9,8 +9,8 @@ from pathlib import Path
 from local.sim.cloud import userdata
 from local.sim.cloud.prices import Prices
 from tests.sim import manifests
-from tests.sim.by_hand import NAME
 from tests.sim.conftest import Sim
+from tests.sim.manifests import NAME
 
 LAUNCH_S = 15.0  # from a pending pod to an instance
 
@@ -23,10 +23,10 @@ def test_a_pending_gpu_pod_gets_the_cheapest_spot_instance_that_fits_with_all_th
     empty.eventually(lambda: empty.pods("workers"), "the pod runs")
     (instance,) = empty.instances()
 
-    prices = Prices.read(Path(empty.machine.aws.entry / "share" / "karpenter" / "prices.go"))
-    fitting = [name for name in prices.on_demand["us-east-1"] if name.split(".")[0] in manifests.FAMILIES]
-    zones = ("us-east-1a", "us-east-1b", "us-east-1c")
-    cheapest = min((prices.spot("us-east-1", name, zone), name, zone) for name in fitting for zone in zones)
+    prices = Prices.read(Path(empty.tools.entry / "share" / "karpenter" / "prices.go"))
+    allowed = {f"{family}.{size}" for family in manifests.FAMILIES for size in manifests.SIZES}
+    fitting = [name for name in prices.on_demand["us-east-1"] if name in allowed]
+    cheapest = min((prices.spot("us-east-1", name, zone), name, zone) for name in fitting for zone in manifests.ZONES)
     assert (instance["InstanceType"], instance["Placement"]["AvailabilityZone"]) == cheapest[1:]
     assert instance["InstanceLifecycle"] == "spot"
     ec2 = empty.client("ec2")
@@ -45,7 +45,7 @@ def test_a_pending_gpu_pod_gets_the_cheapest_spot_instance_that_fits_with_all_th
     assert tags["manta:environment"] == "sim"
     volumes = [mapping["Ebs"]["VolumeId"] for mapping in instance["BlockDeviceMappings"]]
     (volume,) = ec2.describe_volumes(VolumeIds=volumes)["Volumes"]
-    assert (volume["Size"], volume["Encrypted"]) == (100, True)
+    assert (volume["Size"], volume["Encrypted"]) == (200, True)
     raw = ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")["UserData"]["Value"]
     joining = userdata.decode(raw)
     assert {"key": manifests.GPU, "effect": "NoSchedule"}.items() <= joining.taints[0].items()

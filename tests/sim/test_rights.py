@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from infra.aws.policies import allow, document, pod_trust
 from local.sim.cloud.config import ACCOUNT
 from local.sim.cloud.identity import AUDIENCE
-from tests.sim.by_hand import NAME, PLACE
 from tests.sim.conftest import Sim
+from tests.sim.manifests import NAME, PLACE
 
 KARPENTER = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-karpenter"
 # Granted for what these tests do not do: reservations, placement groups and AMIs by alias.

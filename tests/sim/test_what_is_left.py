@@ -1,19 +1,22 @@
-"""The audit, and that ending the pools ends the machines."""
+"""The audit, and that destroying the platform leaves nothing. These run last: they take down what the others use."""
 
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from typing import Any
 
 from tests.sim import manifests
-from tests.sim.by_hand import NAME
-from tests.sim.conftest import Sim
+from tests.sim.conftest import PULUMI_TIMEOUT_S, Sim
+from tests.sim.manifests import NAME
 
 
 def _audit(sim: Sim, environment: str = "sim") -> tuple[int, dict[str, Any]]:
     done = sim.run(sys.executable, "-m", "ops", "audit", environment, "--json")
-    assert done.returncode in (0, 1, 2), done.stderr
+    assert done.returncode in (0, 1, 3), done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
@@ -27,25 +30,41 @@ def test_the_audit_finds_what_is_there_and_what_karpenter_launched(empty: Sim) -
     assert {("ec2", "network interface"), ("ec2", "volume"), ("ec2", "launch template"), ("events", "rule")} <= kinds
     assert {("kubernetes", "NodePool"), ("kubernetes", "NodeClaim")} <= kinds
     assert instance["InstanceId"] in {item["id"] for item in found["left"]}
+    assert NAME in {item["name"] for item in found["left"]}
     assert found["unseen"] == []
 
 
 def test_nothing_of_another_environment_is_taken_for_this_one(sim: Sim) -> None:
-    sim.client("sqs").create_queue(QueueName="manta-simulator-x")
+    queues = sim.client("sqs")
+    other = queues.create_queue(QueueName="manta-simulator-x")["QueueUrl"]
     assert "manta-simulator-x" not in {item["name"] for item in _audit(sim)[1]["left"]}
     status, found = _audit(sim, "dev")
     assert [item for item in found["left"] if item["service"] != "kubernetes"] == []
     assert status in (0, 1)
+    queues.delete_queue(QueueUrl=other)
 
 
-def test_deleting_the_pools_leaves_no_machine_and_nothing_of_one(empty: Sim) -> None:
-    empty.apply(manifests.workers("workers", 1))
-    empty.eventually(lambda: empty.pods("workers"), "the pod runs")
-    empty.kubectl("delete", "nodepools", "--all", "--timeout=90s")
-    empty.kubectl("delete", "ec2nodeclasses", "--all", "--timeout=90s")
-    left = _audit(empty)[1]["left"]
-    machines = ("instance", "volume", "network interface", "launch template", "NodeClaim", "Node", "NodePool")
-    assert [item for item in left if item["kind"] in machines] == []
-    assert NAME in {item["name"] for item in left}, "the rest stays"
-    for manifest in (manifests.node_class(), manifests.pool("spot", 50), manifests.pool("on-demand", 10)):
-        empty.apply(manifest)
+def test_a_destroy_interrupted_half_way_and_run_again_leaves_nothing_though_pods_are_at_work(empty: Sim) -> None:
+    empty.apply(manifests.workers("workers", 2))
+    empty.eventually(lambda: len(empty.pods("workers")) == 2, "both pods run")
+    command = ("pulumi", "--non-interactive", "--color", "never", "destroy", "--yes", "--skip-preview")
+    interrupted = subprocess.Popen(
+        [*command, "--stack", "platform-sim"],
+        cwd=manifests.STACKS.parent, env=empty.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + PULUMI_TIMEOUT_S
+    while empty.run("kubectl", "get", "nodepool", "gpu-spot").returncode == 0:
+        assert time.monotonic() < deadline, "no pool was ever deleted"
+        assert interrupted.poll() is None, interrupted.stdout and interrupted.stdout.read()
+        time.sleep(0.2)
+    interrupted.send_signal(signal.SIGINT)
+    output, _ = interrupted.communicate(timeout=PULUMI_TIMEOUT_S)
+    assert interrupted.returncode != 0, f"it ended before it was interrupted:\n{output}"
+    assert _audit(empty)[0] == 1, "half of it is still there"
+
+    again = empty.pulumi("destroy", "platform-sim", "--yes", "--skip-preview")
+    assert again.returncode == 0, again.stdout + again.stderr
+    empty.kubectl("delete", "deployment", "workers")
+    status, found = _audit(empty)
+    assert (found["left"], found["unseen"], status) == ([], [], 0)

@@ -36,7 +36,7 @@ class Cloud:
         with self._lock:
             if service not in self._clients:
                 configuration = self.configuration
-                self._clients[service] = boto3.session.Session().client(
+                self._clients[service] = boto3.Session().client(
                     service,  # pyright: ignore[reportArgumentType, reportCallIssue]
                     region_name=configuration.region,
                     endpoint_url=configuration.endpoint(service),

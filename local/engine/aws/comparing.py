@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from local.engine.aws.kinds import Kind, Values
 from local.engine.aws.schema import Property, same
@@ -35,7 +35,7 @@ def _changes(properties: Mapping[str, Property], old: Values, new: Values, at: P
         if not has_unknown(after) and (same(wanted, before, after) or _both_empty(before, after)):
             continue
         if wanted.kind == "object" and isinstance(before, dict) and isinstance(after, dict):
-            found += _changes(wanted.fields, before, after, (*at, name))
+            found += _changes(wanted.fields, cast(Values, before), cast(Values, after), (*at, name))
             continue
         what: Literal["add", "delete", "update"] = "add" if before is None else "delete" if after is None else "update"
         found.append(Change((*at, name), what, wanted.replaces))

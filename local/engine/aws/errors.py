@@ -19,7 +19,12 @@ class UnsupportedError(Exception):
 
 
 def code_of(error: botocore.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    return str(_detail(error).get("Code", ""))
+
+
+def _detail(error: botocore.ClientError) -> dict[str, Any]:
+    answer: dict[str, Any] = error.response  # pyright: ignore[reportAssignmentType] - some stubs have it typed
+    return answer.get("Error") or {}
 
 
 def is_missing(error: botocore.ClientError) -> bool:
@@ -38,7 +43,7 @@ def is_missing(error: botocore.ClientError) -> bool:
 def sentence(error: Exception) -> str:
     """Without the request's ids and without its parameters, which may be secret."""
     if isinstance(error, botocore.ClientError):
-        detail = error.response.get("Error", {})
+        detail = _detail(error)
         return f"{error.operation_name}: {detail.get('Message') or 'refused'} ({code_of(error) or 'no code'})"
     if isinstance(error, botocore.EndpointConnectionError):
         return f"{error}. Is the simulated account running?"

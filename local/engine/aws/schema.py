@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from local.engine.aws.parts import listed
 from local.engine.kubernetes.values import has_unknown
 
 Failure = tuple[str, str]
@@ -100,9 +101,9 @@ def failures(values: Mapping[str, Any], properties: Mapping[str, Property], wher
 
 
 def _judged(value: Any, wanted: Property, path: str) -> list[Failure]:
-    if has_unknown(value) and not isinstance(value, (dict, list)):
+    if has_unknown(value) and not _is(value, dict, list):
         return []
-    if not isinstance(value, _TYPES[wanted.kind]) or (isinstance(value, bool) and wanted.kind == "number"):
+    if not _is(value, *_TYPES[wanted.kind]) or (wanted.kind == "number" and _is(value, bool)):
         return [(path, f"{path} must be of the kind {wanted.kind}, and it is a {type(value).__name__}")]
     if wanted.kind == "object":
         return failures(cast(dict[str, Any], value), wanted.fields, f"{path}.")
@@ -116,7 +117,7 @@ def _judged(value: Any, wanted: Property, path: str) -> list[Failure]:
         ]
     if wanted.kind == "policy" and (reason := policy_fault(value)):
         return [(path, f"{path} is no policy: {reason}")]
-    given = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    given = [str(item) for item in listed(value)]
     for item in given:
         if wanted.choices and item not in wanted.choices:
             return [(path, f"{path}={item} is none of {', '.join(wanted.choices)}")]
@@ -127,6 +128,10 @@ def _judged(value: Any, wanted: Property, path: str) -> list[Failure]:
     if wanted.check and (reason := wanted.check(value)):
         return [(path, f"{path}: {reason}")]
     return []
+
+
+def _is(value: object, *types: type) -> bool:
+    return isinstance(value, types)
 
 
 def policy_fault(value: str) -> str | None:
@@ -142,9 +147,8 @@ def policy_fault(value: str) -> str | None:
         return None  # lifecycle and event patterns are policies of another kind
     if found.get("Version") not in ("2012-10-17", "2008-10-17"):
         return "Version must be 2012-10-17"
-    statements = found["Statement"] if isinstance(found["Statement"], list) else [found["Statement"]]
     sids: list[str] = []
-    for statement in cast(list[dict[str, Any]], statements):
+    for statement in cast(list[dict[str, Any]], listed(found["Statement"])):
         if unknown := set(statement) - {
             "Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal", "Condition"
         }:  # fmt: skip
@@ -155,12 +159,12 @@ def policy_fault(value: str) -> str | None:
             return "a statement has no Action"
         if "Resource" not in statement and "Principal" not in statement:
             return "a statement has neither Resource nor Principal"
-        resources = statement.get("Resource", [])
-        for resource in cast(list[str], resources if isinstance(resources, list) else [resources]):
+        resources = cast(list[str], listed(statement.get("Resource", [])))
+        for resource in resources:
             if resource != "*" and (not resource.startswith("arn:") or resource.count(":") < 5):
                 return f"{resource} is no ARN"
         if "{" in json.dumps(statement).replace("${", "").replace('{"', ""):
-            for resource in cast(list[str], resources if isinstance(resources, list) else [resources]):
+            for resource in resources:
                 if "{" in resource.replace("${", ""):
                     return f"{resource} has a placeholder in it"
         if sid := statement.get("Sid"):
@@ -179,8 +183,8 @@ def same(wanted: Property | None, one: Any, other: Any) -> bool:
             return canonical(json.loads(one)) == canonical(json.loads(other))
         except (TypeError, ValueError):
             return one == other
-    if wanted.kind == "set" and isinstance(one, list) and isinstance(other, list):
-        return sorted(map(str, cast(list[Any], one))) == sorted(map(str, cast(list[Any], other)))
+    if wanted.kind == "set":
+        return sorted(map(str, listed(one))) == sorted(map(str, listed(other)))
     if wanted.kind in ("number", "flag"):
         return str(one).lower() == str(other).lower()
     if wanted.kind == "object" and isinstance(one, dict) and isinstance(other, dict):
@@ -217,4 +221,4 @@ def settled(wanted: Property | None, old: Any, live: Any) -> Any:
         if len(before) == len(now):
             return [settled(inner, a, b) for a, b in zip(before, now, strict=True)]
         return now
-    return old if same(wanted, old, live) else live
+    return cast(object, old) if same(wanted, old, live) else cast(object, live)

@@ -104,7 +104,7 @@ def refreshed(session: Session, identifier: str, inputs: Mapping[str, Any]) -> d
     """The inputs as they are in the cluster: values that someone set by hand are seen."""
     namespace, name = parse_id(identifier)
     text = helm.run(session, ["get", "values", name, "--namespace", namespace, "--output", "yaml"])
-    live = yaml.safe_load(text) or {}
+    live: dict[str, Any] = yaml.safe_load(text) or {}
     if live == (inputs.get("values") or {}) or has_unknown(inputs.get("values")):
         return dict(inputs)
     return {**inputs, "values": live}

@@ -42,7 +42,7 @@ def _nodeadm(text: str) -> Joining:
         for flag in flags:
             if flag.startswith(_LABELS_FLAG):
                 pairs = flag.removeprefix(_LABELS_FLAG).strip('"').split(",")
-                found.labels.update(pair.split("=", 1) for pair in pairs if pair)
+                found.labels.update((key, value) for key, _, value in (pair.partition("=") for pair in pairs) if key)
     return found
 
 

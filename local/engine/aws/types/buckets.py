@@ -30,7 +30,7 @@ class Bucket(Kind):
         return name
 
     def settle(self, cloud: Cloud, identifier: str, want: Values, had: Values) -> None:
-        s3, wanted = cloud.client("s3"), want.get("tagsAll") or {}
+        s3, wanted = cloud.client("s3"), tagging.wanted(want)
         if wanted:
             s3.put_bucket_tagging(Bucket=identifier, Tagging={"TagSet": tagging.pairs(wanted)})
         else:
@@ -39,14 +39,14 @@ class Bucket(Kind):
     def read(self, cloud: Cloud, identifier: str, known: Values) -> Values | None:
         s3 = cloud.client("s3")
         s3.head_bucket(Bucket=identifier)
-        tags = cloud.find(lambda: s3.get_bucket_tagging(Bucket=identifier)) or {"TagSet": []}
+        tags = cloud.find(lambda: s3.get_bucket_tagging(Bucket=identifier))
         return {
             "arn": f"arn:aws:s3:::{identifier}",
             "bucket": identifier,
             "forceDestroy": known.get("forceDestroy", False),
             "bucketDomainName": f"{identifier}.s3.amazonaws.com",
             "bucketRegionalDomainName": f"{identifier}.s3.{cloud.region}.amazonaws.com",
-            "tagsAll": tagging.plain(tags["TagSet"]),
+            "tagsAll": tagging.plain(tags and tags["TagSet"]),
         }
 
     def delete(self, cloud: Cloud, identifier: str, known: Values) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.engine.aws import shelf
+from local.engine.aws import shelf, tagging
 from local.engine.aws.cloud import Cloud
 from local.engine.aws.kinds import Kind, Values, kind
+from local.engine.aws.parts import table
 from local.engine.aws.schema import blocks, listing, number, required, text
 
 
@@ -50,7 +51,7 @@ class Budget(Kind):
             cloud.find(lambda: budgets.delete_budget(AccountId=account, BudgetName=name))
             self.create(cloud, want)
         # It keeps no addresses that it could list, nor tags.
-        kept = {"notifications": want.get("notifications", []), "tags": want.get("tagsAll") or {}}
+        kept = {"notifications": want.get("notifications", []), "tags": tagging.wanted(want)}
         shelf.put(cloud, "budget", want["name"], kept)
 
     def read(self, cloud: Cloud, identifier: str, known: Values) -> Values | None:
@@ -65,9 +66,7 @@ class Budget(Kind):
             "timeUnit": found["TimeUnit"],
             "limitAmount": str(found["BudgetLimit"]["Amount"]),
             "limitUnit": found["BudgetLimit"]["Unit"],
-            "costFilters": [
-                {"name": key, "values": values} for key, values in (found.get("CostFilters") or {}).items()
-            ],
+            "costFilters": [{"name": key, "values": values} for key, values in table(found, "CostFilters").items()],
             "notifications": kept.get("notifications", []),
             "tagsAll": kept.get("tags", {}),
         }

@@ -8,6 +8,7 @@ from local.engine.aws import tagging
 from local.engine.aws.cloud import Cloud
 from local.engine.aws.errors import AwsError
 from local.engine.aws.kinds import Kind, Values, kind
+from local.engine.aws.parts import table
 from local.engine.aws.schema import flag, names, number, text
 
 NAME = r"[a-zA-Z](?!.*--)[a-zA-Z0-9-]*(?<!-)"
@@ -45,7 +46,7 @@ class SubnetGroup(Kind):
             DBSubnetGroupName=want["name"],
             DBSubnetGroupDescription=want.get("description", "Managed by Pulumi"),
             SubnetIds=want["subnetIds"],
-            Tags=tagging.pairs(want.get("tagsAll") or {}),
+            Tags=tagging.pairs(tagging.wanted(want)),
         )
         return want["name"]
 
@@ -149,9 +150,7 @@ class Instance(Kind):
         rds.describe_db_subnet_groups(DBSubnetGroupName=want["dbSubnetGroupName"])
         if groups := want.get("vpcSecurityGroupIds"):
             cloud.client("ec2").describe_security_groups(GroupIds=groups)
-        rds.create_db_instance(
-            **self._said(want, {**_FIXED, **_CHANGEABLE}), Tags=tagging.pairs(want.get("tagsAll") or {})
-        )
+        rds.create_db_instance(**self._said(want, {**_FIXED, **_CHANGEABLE}), Tags=tagging.pairs(tagging.wanted(want)))
         return want["identifier"]
 
     def settle(self, cloud: Cloud, identifier: str, want: Values, had: Values) -> None:
@@ -170,7 +169,7 @@ class Instance(Kind):
 
     def read(self, cloud: Cloud, identifier: str, known: Values) -> Values | None:
         found = cloud.client("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]
-        endpoint = found.get("Endpoint") or {}
+        endpoint = table(found, "Endpoint")
         seen = {
             name: found.get(parameter)
             for name, parameter in {**_FIXED, **_CHANGEABLE}.items()

@@ -12,8 +12,10 @@ from local.engine.aws import shelf, tagging
 from local.engine.aws.cloud import Cloud
 from local.engine.aws.errors import AwsError
 from local.engine.aws.kinds import Kind, Values, kind
+from local.engine.aws.parts import listed, rows, table, words
 from local.engine.aws.schema import block, blocks, flag, listing, mapping, names, number, required, text
 from local.engine.aws.types.vpc import CIDR
+from local.engine.kubernetes.values import has_unknown
 
 ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/.+"
 CLUSTER = r"[0-9A-Za-z][A-Za-z0-9_-]*"
@@ -84,7 +86,7 @@ class Cluster(Kind):
     def judge(self, want: Values) -> list[tuple[str, str]]:
         config = want.get("vpcConfig", {})
         subnets = config.get("subnetIds")
-        if isinstance(subnets, list) and len(set(map(str, subnets))) < 2:
+        if subnets and not has_unknown(subnets) and len(set(map(str, listed(subnets)))) < 2:
             return [("vpcConfig", "vpcConfig.subnetIds: a cluster needs subnets in two zones at least")]
         if config.get("endpointPrivateAccess") is False and config.get("endpointPublicAccess") is False:
             return [("vpcConfig", "vpcConfig: private and public access to the endpoint cannot both be off")]
@@ -111,7 +113,7 @@ class Cluster(Kind):
             logging=self._logging(want),
             **self._network(want),
             **self._encryption(want),
-            tags=want.get("tagsAll") or {},
+            tags=tagging.wanted(want),
         )
         return want["name"]
 
@@ -144,7 +146,7 @@ class Cluster(Kind):
         kept = shelf.get(cloud, _SHELF, identifier)
         config = found["resourcesVpcConfig"]
         address, authority = _endpoint(found)
-        encryption = found.get("encryptionConfig") or []
+        encryption = rows(found, "encryptionConfig")
         enabled = [entry for entry in found.get("logging", {}).get("clusterLogging", []) if entry.get("enabled")]
         network = found.get("kubernetesNetworkConfig", {})
         return {
@@ -228,7 +230,7 @@ class Cluster(Kind):
         }
 
     def _logging(self, want: Values) -> dict[str, Any]:
-        types = want.get("enabledClusterLogTypes") or []
+        types = words(want, "enabledClusterLogTypes")
         return {
             "clusterLogging": [{"types": types, "enabled": True}]
             if types
@@ -309,12 +311,12 @@ class NodeGroup(Kind):
     def settle(self, cloud: Cloud, identifier: str, want: Values, had: Values) -> None:
         # The simulation keeps neither the template's version nor a group's tags in step.
         kept = {"launchTemplate": want.get("launchTemplate"), "updateConfig": want.get("updateConfig")}
-        shelf.put(cloud, "eks/nodegroup", identifier.replace(":", "/"), {**kept, "tags": want.get("tagsAll") or {}})
+        shelf.put(cloud, "eks/nodegroup", identifier.replace(":", "/"), {**kept, "tags": tagging.wanted(want)})
         if not had:
             return
         cluster, _, name = identifier.partition(":")
         live = cloud.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]
-        labels, taints = want.get("labels") or {}, want.get("taints") or []
+        labels, taints = table(want, "labels"), rows(want, "taints")
         cloud.client("eks").update_nodegroup_config(
             clusterName=cluster,
             nodegroupName=name,

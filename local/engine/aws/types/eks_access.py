@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.engine.aws import tagging
 from local.engine.aws.cloud import Cloud
 from local.engine.aws.errors import AwsError
 from local.engine.aws.kinds import Kind, Values, kind
@@ -18,7 +19,7 @@ ADDONS = (
 
 
 def _tagged_at_creation(want: Values) -> dict[str, Any]:
-    tags = want.get("tagsAll") or {}
+    tags = tagging.wanted(want)
     return {"tags": tags} if tags else {}
 
 

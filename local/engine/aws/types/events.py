@@ -43,7 +43,7 @@ class EventRule(Kind):
 
     def _put(self, cloud: Cloud, want: Values, *, tags: bool) -> None:
         said = {"Description": want["description"]} if "description" in want else {}
-        first = {"Tags": tagging.pairs(want.get("tagsAll") or {})} if tags and want.get("tagsAll") else {}
+        first = {"Tags": tagging.pairs(tagging.wanted(want))} if tags and want.get("tagsAll") else {}
         cloud.client("events").put_rule(Name=want["name"], EventPattern=want["eventPattern"], **said, **first)
 
     def read(self, cloud: Cloud, identifier: str, known: Values) -> Values | None:
@@ -111,7 +111,7 @@ class LogGroup(Kind):
     }
 
     def create(self, cloud: Cloud, want: Values) -> str:
-        tags = want.get("tagsAll") or {}
+        tags = tagging.wanted(want)
         cloud.client("logs").create_log_group(logGroupName=want["name"], **({"tags": tags} if tags else {}))
         return want["name"]
 

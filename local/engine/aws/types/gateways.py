@@ -6,6 +6,7 @@ from local.engine.aws import tagging
 from local.engine.aws.cloud import Cloud
 from local.engine.aws.errors import AwsError
 from local.engine.aws.kinds import Kind, Values, kind
+from local.engine.aws.parts import rows
 from local.engine.aws.schema import text
 
 
@@ -84,7 +85,7 @@ class NatGateway(Kind):
         if not gateways or gateways[0]["State"] in ("deleted", "deleting"):
             return None
         found = gateways[0]
-        address = (found.get("NatGatewayAddresses") or [{}])[0]
+        address = (rows(found, "NatGatewayAddresses") or [{}])[0]
         return {
             "allocationId": address.get("AllocationId") or known.get("allocationId"),
             "subnetId": found["SubnetId"],
@@ -99,6 +100,6 @@ class NatGateway(Kind):
         found = ec2.describe_nat_gateways(NatGatewayIds=[identifier])["NatGateways"]
         ec2.delete_nat_gateway(NatGatewayId=identifier)
         # In AWS its network interface ends with it; the simulation leaves it, in the way of the subnet's end.
-        for address in (found[0].get("NatGatewayAddresses") or []) if found else []:
+        for address in rows(found[0], "NatGatewayAddresses") if found else []:
             if interface := address.get("NetworkInterfaceId"):
                 cloud.find(lambda name=interface: ec2.delete_network_interface(NetworkInterfaceId=name))

@@ -33,7 +33,7 @@ class Role(Kind):
     }
 
     def create(self, cloud: Cloud, want: Values) -> str:
-        tags = tagging.pairs(want.get("tagsAll") or {})
+        tags = tagging.pairs(tagging.wanted(want))
         cloud.client("iam").create_role(
             RoleName=want["name"],
             AssumeRolePolicyDocument=want["assumeRolePolicy"],

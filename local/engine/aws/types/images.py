@@ -7,6 +7,7 @@ import json
 from local.engine.aws import tagging
 from local.engine.aws.cloud import Cloud
 from local.engine.aws.kinds import Kind, Values, kind
+from local.engine.aws.parts import rows, table
 from local.engine.aws.schema import block, blocks, flag, policy, required, text
 
 NAME = r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*"
@@ -26,14 +27,14 @@ class Repository(Kind):
     }
 
     def create(self, cloud: Cloud, want: Values) -> str:
-        encryption = (want.get("encryptionConfigurations") or [{}])[0]
+        encryption = (rows(want, "encryptionConfigurations") or [{}])[0]
         key = {"kmsKey": encryption["kmsKey"]} if "kmsKey" in encryption else {}
         cloud.client("ecr").create_repository(
             repositoryName=want["name"],
             imageTagMutability=want.get("imageTagMutability", "MUTABLE"),
             imageScanningConfiguration=want.get("imageScanningConfiguration", {"scanOnPush": False}),
             encryptionConfiguration={"encryptionType": encryption.get("encryptionType", "AES256"), **key},
-            tags=tagging.pairs(want.get("tagsAll") or {}),
+            tags=tagging.pairs(tagging.wanted(want)),
         )
         return want["name"]
 
@@ -55,7 +56,7 @@ class Repository(Kind):
         ecr = cloud.client("ecr")
         found = ecr.describe_repositories(repositoryNames=[identifier])["repositories"][0]
         arn = found["repositoryArn"]
-        encryption = found.get("encryptionConfiguration") or {}
+        encryption = table(found, "encryptionConfiguration")
         return {
             "arn": arn,
             "name": identifier,

@@ -18,7 +18,7 @@ class Key(Kind):
     }
 
     def create(self, cloud: Cloud, want: Values) -> str:
-        tags = tagging.pairs(want.get("tagsAll") or {}, "TagKey", "TagValue")
+        tags = tagging.pairs(tagging.wanted(want), "TagKey", "TagValue")
         made = cloud.client("kms").create_key(
             Description=want.get("description", ""),
             **({"Tags": tags} if tags else {}),

@@ -26,7 +26,7 @@ class Queue(Kind):
 
     def create(self, cloud: Cloud, want: Values) -> str:
         made = cloud.client("sqs").create_queue(
-            QueueName=want["name"], Attributes=self._attributes(want), tags=want.get("tagsAll") or {}
+            QueueName=want["name"], Attributes=self._attributes(want), tags=tagging.wanted(want)
         )
         return made["QueueUrl"]
 

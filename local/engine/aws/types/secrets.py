@@ -19,7 +19,7 @@ class Secret(Kind):
     }
 
     def create(self, cloud: Cloud, want: Values) -> str:
-        tags = tagging.pairs(want.get("tagsAll") or {})
+        tags = tagging.pairs(tagging.wanted(want))
         said = {"Description": want["description"]} if "description" in want else {}
         made = cloud.client("secretsmanager").create_secret(
             Name=want["name"], **said, **({"Tags": tags} if tags else {})
