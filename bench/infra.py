@@ -85,7 +85,7 @@ def launch_seconds(ready: Machine) -> float:
     started = time.monotonic()
     kubectl("apply", "-f", "-", text=json.dumps(_POD))
     try:
-        while not _launched(json.loads(kubectl("get", "nodeclaims", "-o", "json"))):
+        while not _launched(json.loads(kubectl("get", "nodeclaims", "-l", "manta/nodes=gpu", "-o", "json"))):
             assert time.monotonic() - started < 120, "no NodeClaim was launched in two minutes"
             time.sleep(_POLL_S)
         return time.monotonic() - started

@@ -15,6 +15,7 @@ from infra.aws.budget import Budget
 from infra.aws.capacity import Capacity, CapacityArgs
 from infra.aws.cluster import Cluster, ClusterArgs
 from infra.aws.database import Database, DatabaseArgs
+from infra.aws.gpu import DevicePlugin, needs_plugin
 from infra.aws.karpenter import Karpenter, KarpenterArgs
 from infra.aws.naming import Place
 from infra.aws.network import Network, NetworkArgs
@@ -81,6 +82,8 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         opts=both,
     )
     capacity = Capacity("capacity", CapacityArgs(place, on.capacity, on.network.zones, karpenter), opts=both)
+    if needs_plugin(on.capacity):
+        DevicePlugin("gpus", on.capacity.gpu.plugin, opts=both)
     storage = Storage("storage", StorageArgs(place, on.storage), protect=settings.protect, opts=there)
     registry = Registry("registry", place, on.registry, keep=on.storage.keep_on_destroy, opts=there)
     database = Database(

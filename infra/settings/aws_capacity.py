@@ -53,13 +53,24 @@ class PoolSettings(Settings):
         return self
 
 
+class PluginSettings(Settings):
+    """NVIDIA's device plugin, where the machine image brings none. `health`: a GPU that reports errors is offered no
+    more. `sharing`: pods that take turns on one GPU, without walls between their memories; Karpenter goes on counting
+    whole GPUs. `image`: the plugin's, in a registry of your own."""
+
+    image: str | None = None
+    health: bool = True
+    sharing: Annotated[int, Field(ge=1, le=16)] = 1
+
+
 class GpuSettings(PoolSettings):
-    """`limit` counts GPUs of all GPU pools together; `ami` is one of the `AmiSettings`."""
+    """`limit` counts GPUs of all GPU pools together."""
 
     limit: Positive
     spot: bool = True
     on_demand: bool = True
     reservations: list[ReservationSettings] = Field(default_factory=list[ReservationSettings])
+    plugin: PluginSettings = PluginSettings()
     disk_gib: Annotated[int, Field(ge=60, le=16_000)] = 200
     idle_seconds: Annotated[int, Field(ge=30, le=86_400)] = 120
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.aws.policies import allow, document, pod_trust
+from infra.kubernetes.tenancy import RAY_ACCOUNT
 from local.sim.cloud.config import ACCOUNT
 from local.sim.cloud.identity import AUDIENCE
 from tests.sim.conftest import Sim
 from tests.sim.manifests import NAME, PLACE
 
+DATA, ARTIFACTS, CHECKPOINTS = (PLACE.bucket(None, purpose) for purpose in ("data", "artifacts", "checkpoints"))
+BUCKETS = {DATA: ["shared/x"], ARTIFACTS: ["ray/x"], CHECKPOINTS: ["ray/x", "other/x"]}
 KARPENTER = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-karpenter"
 # Granted for what these tests do not do: reservations, placement groups and AMIs by alias.
 RARE = {"ec2:DescribeCapacityReservations", "ec2:DescribePlacementGroups", "ssm:GetParameter", "iam:GetInstanceProfile"}
@@ -32,38 +38,52 @@ def test_karpenters_role_suffices_and_what_it_never_uses_is_known(sim: Sim) -> N
     assert unused - RARE - {"ec2:DeleteLaunchTemplate"} == set()
 
 
-def test_a_pods_role_reaches_its_own_prefix_and_no_other(sim: Sim) -> None:
-    iam, s3 = sim.client("iam"), sim.client("s3")
-    bucket = f"{NAME}-data"
-    s3.create_bucket(Bucket=bucket)
-    for team in ("a", "b"):
-        s3.put_object(Bucket=bucket, Key=f"{team}/x", Body=team.encode())
-    trust = pod_trust(ACCOUNT, PLACE.cluster_arn, "default", "team-a")
-    role = iam.create_role(RoleName=f"{NAME}-team-a", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-    prefix = {"StringLike": {"s3:prefix": ["a/*"]}}
-    policy = document(
-        allow("Objects", ["s3:GetObject", "s3:PutObject"], [f"arn:aws:s3:::{bucket}/a/*"]),
-        allow("List", ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], prefix),
-    )
-    iam.put_role_policy(RoleName=f"{NAME}-team-a", PolicyName="data", PolicyDocument=policy)
-    eks = sim.client("eks")
-    eks.create_pod_identity_association(clusterName=NAME, namespace="default", serviceAccount="team-a", roleArn=role)
-    sim.kubectl("create", "serviceaccount", "team-a")
-
-    keys = _credentials(sim, sim.kubectl("create", "token", "team-a", f"--audience={AUDIENCE}").strip())
-    theirs = sim.client("s3", **keys)
-    assert theirs.get_object(Bucket=bucket, Key="a/x")["Body"].read() == b"a"
-    theirs.put_object(Bucket=bucket, Key="a/y", Body=b"y")
-    assert [item["Key"] for item in theirs.list_objects_v2(Bucket=bucket, Prefix="a/")["Contents"]] == ["a/x", "a/y"]
+def test_the_role_of_ray_pods_reaches_its_own_prefix_and_no_other(sim: Sim) -> None:
+    theirs = sim.client("s3", **_credentials(sim, _token(sim)))
+    for bucket, keys in BUCKETS.items():
+        for key in keys:
+            sim.client("s3").put_object(Bucket=bucket, Key=key, Body=key.encode())
+    assert theirs.get_object(Bucket=CHECKPOINTS, Key="ray/x")["Body"].read() == b"ray/x"
+    theirs.put_object(Bucket=CHECKPOINTS, Key="ray/y", Body=b"y")
+    found = theirs.list_objects_v2(Bucket=CHECKPOINTS, Prefix="ray/")["Contents"]
+    assert {"ray/x", "ray/y"} <= {item["Key"] for item in found}
+    theirs.delete_object(Bucket=CHECKPOINTS, Key="ray/y")
+    assert theirs.get_object(Bucket=DATA, Key="shared/x")["Body"].read() == b"shared/x"
     for refused in (
-        lambda: theirs.get_object(Bucket=bucket, Key="b/x"),
-        lambda: theirs.put_object(Bucket=bucket, Key="b/y", Body=b"y"),
-        lambda: theirs.list_objects_v2(Bucket=bucket, Prefix="b/"),
-        lambda: theirs.list_objects_v2(Bucket=bucket),
-        lambda: theirs.delete_object(Bucket=bucket, Key="a/x"),
+        lambda: theirs.get_object(Bucket=CHECKPOINTS, Key="other/x"),
+        lambda: theirs.put_object(Bucket=CHECKPOINTS, Key="other/y", Body=b"y"),
+        lambda: theirs.delete_object(Bucket=CHECKPOINTS, Key="other/x"),
+        lambda: theirs.list_objects_v2(Bucket=CHECKPOINTS, Prefix="other/"),
+        lambda: theirs.put_object(Bucket=DATA, Key="shared/y", Body=b"y"),
+        lambda: theirs.get_object(Bucket=ARTIFACTS, Key="ray/x"),
+        lambda: theirs.list_objects_v2(Bucket=ARTIFACTS),
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             refused()
+
+
+def test_boto3_and_pyarrow_find_the_credentials_of_pod_identity_by_themselves(sim: Sim, tmp_path: Path) -> None:
+    sim.client("s3").put_object(Bucket=CHECKPOINTS, Key="ray/z", Body=b"found")
+    token = tmp_path / "token"
+    token.write_text(_token(sim))
+    told = {
+        # What EKS writes into pods; their address of the agent is 169.254.170.23.
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{sim.settings.endpoint}/v1/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
+        "AWS_REGION": PLACE.region,
+        "AWS_ENDPOINT_URL": sim.settings.endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    for program in (
+        f"import boto3; print(boto3.client('s3').get_object(Bucket='{CHECKPOINTS}', Key='ray/z')['Body'].read())",
+        "from pyarrow.fs import S3FileSystem as S3; import os;"
+        "s3 = S3(endpoint_override=os.environ['AWS_ENDPOINT_URL'], region='us-east-1');"
+        f"print(s3.open_input_stream('{CHECKPOINTS}/ray/z').read())",
+    ):
+        alone = {**kept, **told, "HOME": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", program], env=alone, capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == "b'found'", done.stderr
 
 
 def test_a_token_for_another_audience_or_an_account_without_association_gets_no_credentials(sim: Sim) -> None:
@@ -92,6 +112,12 @@ def _can_list_nodes(sim: Sim, variables: dict[str, str]) -> bool:
     authority = str(sim.settings.cluster.state_dir / "pki" / "cluster-ca.crt")
     plain = ("--kubeconfig=/dev/null", f"--server={server}", f"--certificate-authority={authority}", f"--token={token}")
     return sim.run("kubectl", *plain, "get", "nodes").returncode == 0
+
+
+def _token(sim: Sim) -> str:
+    """As the kubelet puts it into Ray's pods."""
+    made = ("create", "token", RAY_ACCOUNT, "--namespace=ray", f"--audience={AUDIENCE}")
+    return sim.kubectl(*made).strip()
 
 
 def _credentials(sim: Sim, token: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.aws import interruptions, karpenter_policy, ladder, node_classes
+from infra.aws import gpu, interruptions, karpenter_policy, ladder, node_classes
 from infra.aws.access import ray_statements
 from infra.aws.addresses import cut
 from infra.aws.cluster import kubeconfig
@@ -17,7 +17,7 @@ from infra.aws.placement import placements
 from infra.aws.policies import document, pod_trust
 from infra.aws.storage import bucket_policy
 from infra.errors import SettingsError
-from infra.settings.aws_capacity import CapacitySettings
+from infra.settings.aws_capacity import AmiSettings, CapacitySettings, PluginSettings
 from infra.settings.aws_network import NetworkSettings
 from local.engine.aws.schema import policy_fault
 
@@ -141,6 +141,39 @@ def test_a_launched_machine_is_closed_encrypted_and_told_by_its_tags(name: str) 
     assert spec["tags"]["manta:environment"] == "sim"
     assert spec["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "manta-sim"}}]
     assert "role" not in spec, "Karpenter would make profiles of its own and leave them"
+
+
+@pytest.mark.parametrize(
+    ("ami", "needed"),
+    [
+        ({"alias": "al2023@v20261016"}, True),
+        ({"alias": "bottlerocket@v1.50.0", "family": "Bottlerocket"}, False),
+    ],
+)
+def test_the_device_plugin_is_brought_where_the_image_has_none(ami: dict[str, str], needed: bool) -> None:
+    assert gpu.needs_plugin(capacity().model_copy(update={"ami": AmiSettings.model_validate(ami)})) == needed
+
+
+def test_the_device_plugin_runs_on_every_gpu_node_and_on_no_other() -> None:
+    pod = gpu.plugin_manifest(PluginSettings())["spec"]["template"]["spec"]
+    labels = pools(capacity())["gpu-spot"]["spec"]["template"]["metadata"]["labels"]
+    assert pod["nodeSelector"].items() <= labels.items()
+    assert [(item["key"], item["effect"]) for item in pod["tolerations"]] == [("nvidia.com/gpu", "NoSchedule")]
+    (container,) = pod["containers"]
+    assert container["image"] == "nvcr.io/nvidia/k8s-device-plugin:v0.18.2"
+    assert [item["name"] for item in container["env"]] == ["FAIL_ON_INIT_ERROR"]
+    assert [item["name"] for item in pod["volumes"]] == ["sockets"]
+
+
+def test_sharing_and_health_of_gpus_are_settings_of_the_plugin() -> None:
+    settings = PluginSettings(sharing=4, health=False)
+    pod = gpu.plugin_manifest(settings)["spec"]["template"]["spec"]
+    said = {item["name"]: item["value"] for item in pod["containers"][0]["env"]}
+    assert said["DP_DISABLE_HEALTHCHECKS"] == "all"
+    folder, _, name = said["CONFIG_FILE"].rpartition("/")
+    assert folder in {item["mountPath"] for item in pod["containers"][0]["volumeMounts"]}
+    written = json.loads(gpu.config_manifest(settings)["data"][name])
+    assert written["sharing"]["timeSlicing"]["resources"] == [{"name": "nvidia.com/gpu", "replicas": 4}]
 
 
 def statements() -> list[dict[str, Any]]:
