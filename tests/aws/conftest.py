@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +36,12 @@ class Account:
         """Answer `action` (a regular expression) with an error until told otherwise; empty: answer all."""
         body = f'{{"action": "{action}"}}'.encode()
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/test/refuse", data=body)).read()
+
+    def refuse_each_once(self, on: bool) -> list[str]:
+        """Answer the first call of each action that changes something with an error; returns what was."""
+        body = json.dumps({"each_once": on}).encode()
+        answer = urllib.request.urlopen(urllib.request.Request(f"{self.url}/test/refuse", data=body)).read()
+        return json.loads(answer)["refused"]
 
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PULUMI_", "MANTA_SIM"))}

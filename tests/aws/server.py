@@ -19,29 +19,37 @@ from werkzeug.serving import make_server
 from local.sim.cloud.calls import read
 from local.sim.cloud.eks import ApiError, Eks
 
+_READS = re.compile(r"[a-z0-9-]+:(Describe|Get|List|Head)")
+
 
 class Account:
-    """Also counts what is asked, and refuses what a test orders: POST /test/refuse {"action": "ec2:CreateVpc"}."""
+    """Also counts what is asked, and refuses what a test orders: POST /test/refuse {"action": "ec2:CreateVpc"}, or
+    {"each_once": true} for the first call of every action that changes something."""
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._eks = Eks()
         self._refused: list[str] = []
         self._seen: list[str] = []
+        self._each_once = False
+        self._refused_once: set[str] = set()
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         path = environ["PATH_INFO"]
         if path == "/test/refuse":
-            self._refused = [json.loads(body)["action"]] if json.loads(body).get("action") else []
-            return _json(start, 200, {})
+            asked = json.loads(body)
+            self._refused = [asked["action"]] if asked.get("action") else []
+            refused, self._refused_once = sorted(self._refused_once), set()
+            self._each_once = bool(asked.get("each_once"))
+            return _json(start, 200, {"refused": refused})
         if path == "/test/seen":
             seen, self._seen = self._seen, []
             return _json(start, 200, {"actions": seen})
         call = read(environ, body)
         self._seen.append(call.action)
-        if any(re.fullmatch(pattern, call.action) for pattern in self._refused):
+        if self._is_refused(call.action):
             return _json(start, 400, {"__type": "InternalFailure", "message": "refused by the test"})
         if call.service == "eks" and self._eks.handles(call.method, call.path):
             try:
@@ -49,6 +57,12 @@ class Account:
             except ApiError as error:
                 return _json(start, error.status, {"__type": error.code, "message": str(error)}, error.code)
         return self._moto(environ, start)
+
+    def _is_refused(self, action: str) -> bool:
+        if self._each_once and not _READS.match(action) and action not in self._refused_once:
+            self._refused_once.add(action)
+            return True
+        return any(re.fullmatch(pattern, action) for pattern in self._refused)
 
 
 def _json(start: Any, status: int, document: dict[str, Any], code: str = "") -> list[bytes]:

@@ -7,12 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from rich.console import Console
 
+from local.engine.stacks import ensure_stack
 from local.progress import PlainReporter
 from local.sim import account, flow
 from local.sim.settings import SimSettings, load
@@ -33,12 +35,14 @@ class Sim:
     tools: AwsTools
     summary: flow.Summary
 
-    def run(self, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, text: str | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """`command` in the environment that people get by `make env ENV=sim`."""
         return subprocess.run(
             command,
             cwd=flow.CHECKOUT,
-            env=self.environment,
+            env=environment or self.environment,
             input=text,
             capture_output=True,
             text=True,
@@ -47,7 +51,12 @@ class Sim:
         )
 
     def pulumi(self, verb: str, stack: str, *options: str) -> subprocess.CompletedProcess[str]:
-        return self.run("pulumi", "--non-interactive", "--color", "never", verb, *options, "--stack", stack)
+        command = ("pulumi", "--non-interactive", "--color", "never", verb, *options, "--stack", stack)
+        return self.run(*command, environment=self.of_stack(stack))
+
+    def of_stack(self, stack: str) -> dict[str, str]:
+        """With a private copy of the stack's file, so that the engine writes nothing into the checkout."""
+        return ensure_stack(Path("pulumi"), self.environment, flow.CHECKOUT, stack)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         done = self.run("kubectl", *arguments, text=text)

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from tests.conftest import make
 from tests.sim import manifests
 from tests.sim.conftest import PULUMI_TIMEOUT_S, Sim
 from tests.sim.manifests import NAME
@@ -50,9 +51,13 @@ def test_a_destroy_interrupted_half_way_and_run_again_leaves_nothing_though_pods
     command = ("pulumi", "--non-interactive", "--color", "never", "destroy", "--yes", "--skip-preview")
     interrupted = subprocess.Popen(
         [*command, "--stack", "platform-sim"],
-        cwd=manifests.STACKS.parent, env=empty.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, start_new_session=True,
-    )  # fmt: skip
+        cwd=manifests.STACKS.parent,
+        env=empty.of_stack("platform-sim"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + PULUMI_TIMEOUT_S
     while empty.run("kubectl", "get", "nodepool", "gpu-spot").returncode == 0:
         assert time.monotonic() < deadline, "no pool was ever deleted"
@@ -68,3 +73,12 @@ def test_a_destroy_interrupted_half_way_and_run_again_leaves_nothing_though_pods
     empty.kubectl("delete", "deployment", "workers")
     status, found = _audit(empty)
     assert (found["left"], found["unseen"], status) == ([], [], 0)
+
+
+def test_down_ends_the_account_and_all_that_it_ran_on(sim: Sim) -> None:
+    make("down", "ENV=sim")
+    assert not sim.settings.cluster.state_dir.exists()
+    said = make("status", "ENV=sim", check=False)
+    assert said.returncode != 0
+    assert "The simulated AWS is not running" in said.stdout
+    make("down", "ENV=sim")  # nothing to end is no error

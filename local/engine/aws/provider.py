@@ -12,7 +12,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from local.engine.aws import comparing, configuration, functions, schema, types
 from local.engine.aws.cloud import Cloud
-from local.engine.aws.errors import EXPECTED, AwsError, UnsupportedError, is_missing, sentence, told
+from local.engine.aws.errors import AwsError, UnsupportedError, is_missing, sentence, told
 from local.engine.aws.kinds import Kind, Values
 from local.engine.kubernetes.failures import abort_not_ready
 from local.engine.kubernetes.values import UNKNOWN, Decoded, Path, decode, encode, has_unknown, text
@@ -173,7 +173,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             live = kind.read(self.cloud, identifier, {**had, **want})
             if live is None:
                 raise AwsError("it is gone right after it was made")
-        except EXPECTED as error:
+        except Exception as error:  # whatever it is: the resource exists, and what is not recorded is orphaned
             state = {**had, **want}
             encoded = encode(state, _secrets(kind, state, news.secrets))
             abort_not_ready(context, identifier, encoded, declared, [sentence(error)])
