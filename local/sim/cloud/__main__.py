@@ -16,7 +16,7 @@ from moto.eks.models import Cluster
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.cluster import names, syscalls
@@ -41,6 +41,8 @@ def main(config: CloudConfig) -> None:
     identities.list_instance_profiles = additions.instance_profiles
     buckets: Any = FakeBucket
     buckets.get_permission = additions.bucket_permission
+    markers: Any = FakeDeleteMarker
+    markers.dispose = additions.nothing_to_dispose
     responses.describe_spot_price_history = additions.spot_prices(prices)
     _real_cluster(config)
     _deployer(config)

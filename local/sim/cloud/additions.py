@@ -57,6 +57,11 @@ def bucket_permission(bucket: Any, action: str, resource: str) -> PermissionResu
     return PermissionResult.NEUTRAL
 
 
+def nothing_to_dispose(marker: Any, garbage: bool = False) -> None:  # noqa: ARG001 - moto's signature
+    """What moto calls on a version that is deleted and lacks on delete markers: a versioned bucket could not be
+    emptied."""
+
+
 def install(kubernetes: Kubernetes) -> None:
     """Put the webhook and the access policies' roles into the cluster, as soon as its API server answers."""
     while True:
