@@ -57,7 +57,7 @@ def bucket_permission(bucket: Any, action: str, resource: str) -> PermissionResu
     return PermissionResult.NEUTRAL
 
 
-def nothing_to_dispose(marker: Any, garbage: bool = False) -> None:  # noqa: ARG001 - moto's signature
+def nothing_to_dispose(marker: Any, garbage: bool = False) -> None:
     """What moto calls on a version that is deleted and lacks on delete markers: a versioned bucket could not be
     emptied."""
 
