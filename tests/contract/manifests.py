@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from infra.aws.placement import placements
 from infra.aws.system_nodes import ON_SYSTEM_NODES
 from infra.contract import Contract
 from infra.kubernetes import mlflow, s3, tenancy
@@ -14,8 +16,9 @@ from infra.kubernetes.storage import claim_manifest, volume_manifest
 from infra.kubernetes.workload import server_manifest, service_manifest
 from infra.layers.serve import service_spec
 from infra.layers.train import job_spec
-from infra.ray import job, service, upload
-from infra.settings import PlatformSettings, ServeSettings, TrainSettings
+from infra.layers.workbench import workbench_spec
+from infra.ray import job, service, upload, workbench
+from infra.settings import PlatformSettings, ServeSettings, TrainSettings, WorkbenchSettings
 from infra.stack import StackName
 from tests.contract.schemas import load_settings
 
@@ -33,7 +36,15 @@ CONTRACT = Contract(
     image=IMAGE,
     ray_version="2.60.0",
 )
-TRAIN, SERVE = StackName("train", "local"), StackName("serve", "local")
+# What a platform on AWS offers beside it.
+ON_AWS = dataclasses.replace(
+    CONTRACT,
+    credentials_secret="",
+    s3_endpoint="",
+    cluster="arn:aws:eks:us-east-1:111122223333:cluster/manta-dev",
+    placements=placements(),
+)
+TRAIN, SERVE, BENCH = StackName("train", "local"), StackName("serve", "local"), StackName("workbench", "dev")
 TRAIN_SHAPES: dict[str, dict[str, Any]] = {
     "as in the repository": {},
     "autoscaling": {"workers": {"min": 0, "max": 4, "cpus": 2, "memory": "4Gi", "idleTimeoutSeconds": 30}},
@@ -58,6 +69,10 @@ SERVE_SHAPES: dict[str, dict[str, Any]] = {
         ],
     },
 }
+BENCH_SHAPES: dict[str, dict[str, Any]] = {
+    "as in the repository": {},
+    "without GPUs": {"workers": {"gpus": 0, "max": 2}, "environment": {"NCCL_DEBUG": "INFO"}},
+}
 
 
 def train_settings(shape: str) -> TrainSettings:
@@ -78,6 +93,14 @@ def ray_job(shape: str) -> dict[str, Any]:
 
 def ray_service(shape: str) -> dict[str, Any]:
     return service.service_manifest(service_spec(SERVE, serve_settings(shape), CONTRACT, CODE, "7"))
+
+
+def bench_settings(shape: str) -> WorkbenchSettings:
+    return WorkbenchSettings.model_validate({**load_settings("workbench-dev"), **BENCH_SHAPES[shape]})
+
+
+def ray_cluster(shape: str) -> dict[str, Any]:
+    return workbench.workbench_manifest(workbench_spec(BENCH, bench_settings(shape), ON_AWS))
 
 
 def run_manifests() -> list[dict[str, Any]]:

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from infra.ray import rules
-from tests.contract.manifests import SERVE_SHAPES, TRAIN_SHAPES, ray_job, ray_service
+from tests.contract.manifests import BENCH_SHAPES, SERVE_SHAPES, TRAIN_SHAPES, ray_cluster, ray_job, ray_service
 from tests.contract.schemas import violations
 
-SHAPES = [*((ray_job, shape) for shape in TRAIN_SHAPES), *((ray_service, shape) for shape in SERVE_SHAPES)]
+SHAPES = [
+    *((ray_job, shape) for shape in TRAIN_SHAPES),
+    *((ray_service, shape) for shape in SERVE_SHAPES),
+    *((ray_cluster, shape) for shape in BENCH_SHAPES),
+]
 
 
 @pytest.mark.parametrize(("build", "shape"), SHAPES, ids=lambda value: getattr(value, "__name__", value))

@@ -11,9 +11,11 @@ from kubernetes import config, dynamic
 from kubernetes.client.exceptions import ApiException
 
 from tests.contract.manifests import (
+    BENCH_SHAPES,
     SERVE_SHAPES,
     TRAIN_SHAPES,
     platform_manifests,
+    ray_cluster,
     ray_job,
     ray_service,
     run_manifests,
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.cluster
 MANIFESTS = [
     *(pytest.param(ray_job(shape), id=f"RayJob {shape}") for shape in TRAIN_SHAPES),
     *(pytest.param(ray_service(shape), id=f"RayService {shape}") for shape in SERVE_SHAPES),
+    *(pytest.param(ray_cluster(shape), id=f"RayCluster {shape}") for shape in BENCH_SHAPES),
     *(
         pytest.param(manifest, id=f"{manifest['kind']} {manifest['metadata']['name']}-{number}")
         for number, manifest in enumerate([*run_manifests(), *platform_manifests()])

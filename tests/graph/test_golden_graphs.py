@@ -26,6 +26,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("train-local-fast, not awaited", "train-local-fast", {"wait": False, **AUTOSCALED}),
     ("serve-local", "serve-local", {}),
     ("serve-local, in place", "serve-local", {"rollout": "in_place"}),
+    ("workbench-local", "workbench-local", {}),
+    ("workbench-dev", "workbench-dev", {}),
 ]
 
 

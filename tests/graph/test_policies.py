@@ -20,7 +20,9 @@ def violations(output: str) -> list[dict[str, Any]]:
     return [event["policyEvent"] for event in events if "policyEvent" in event]
 
 
-@pytest.mark.parametrize("stack", ["platform-local", "train-local-fast", "serve-local"])
+@pytest.mark.parametrize(
+    "stack", ["platform-local", "train-local-fast", "serve-local", "workbench-local", "workbench-dev"]
+)
 def test_every_stack_of_this_repository_breaks_no_rule(engine: Engine, standing: Engine, stack: str) -> None:
     judged = engine if stack.startswith("platform") else standing
     result = judged.try_preview(stack, **PACK)

@@ -16,10 +16,12 @@ from infra.ray import job, service
 from infra.settings import ServeSettings, TrainSettings
 from infra.stack import StackName
 from tests.contract.manifests import (
+    BENCH_SHAPES,
     SERVE_SHAPES,
     TRAIN_SHAPES,
     platform_manifests,
     platform_settings,
+    ray_cluster,
     ray_job,
     ray_service,
     run_manifests,
@@ -29,6 +31,7 @@ from tests.unit.infra.conftest import IMAGE, train_values
 ALL = [
     *(ray_job(shape) for shape in TRAIN_SHAPES),
     *(ray_service(shape) for shape in SERVE_SHAPES),
+    *(ray_cluster(shape) for shape in BENCH_SHAPES),
     *run_manifests(),
     *platform_manifests(),
 ]
@@ -104,10 +107,14 @@ def test_no_secret_is_written_into_a_manifest(manifest: dict[str, Any]) -> None:
 
 def cluster(manifest: dict[str, Any]) -> dict[str, Any]:
     spec = manifest["spec"]
-    return spec.get("rayClusterSpec") or spec["rayClusterConfig"]
+    return spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
 
 
-RAY = [*(ray_job(shape) for shape in TRAIN_SHAPES), *(ray_service(shape) for shape in SERVE_SHAPES)]
+RAY = [
+    *(ray_job(shape) for shape in TRAIN_SHAPES),
+    *(ray_service(shape) for shape in SERVE_SHAPES),
+    *(ray_cluster(shape) for shape in BENCH_SHAPES),
+]
 
 
 @pytest.mark.parametrize("manifest", RAY, ids=lambda manifest: manifest["metadata"]["name"])
