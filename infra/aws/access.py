@@ -65,6 +65,14 @@ def mlflow_statements(place: Place, buckets: Mapping[str, str]) -> list[Statemen
     ]
 
 
+def keda_statements(queues: Sequence[str]) -> list[Statement]:
+    """KEDA reads how long queues are, and nothing that is in them. A role needs a statement, so without queues it may
+    do what a pod's role always may: say who it is."""
+    if not queues:
+        return [allow("SayWhoItIs", ["sts:GetCallerIdentity"], ["*"])]
+    return [allow("ReadLengths", ["sqs:GetQueueAttributes"], queues)]
+
+
 class PodAccess(pulumi.ComponentResource):
     """A role for one service account, and the association that gives it to the account's pods."""
 

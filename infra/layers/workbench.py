@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra import contract
+from infra.layers import scaling
 from infra.layers.cluster import options
 from infra.ray import naming, rules
 from infra.ray.cluster import HEAD_PORTS
@@ -20,7 +21,9 @@ async def build(stack: StackName, settings: WorkbenchSettings) -> dict[str, Any]
     spec = workbench_spec(stack, settings, platform)
     manifest = workbench_manifest(spec)
     rules.check(manifest)
-    Workbench("workbench", manifest, {}, options(platform))
+    scaling.require(platform, stack, settings.scaling)
+    demand = scaling.manifests(spec.name, spec.cluster, settings.scaling)
+    Workbench("workbench", manifest, demand, options(platform))
     namespace = spec.cluster.around.namespace
     ports = f"{HEAD_PORTS['dashboard']} {HEAD_PORTS['client']}"
     return {
