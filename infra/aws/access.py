@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -66,10 +66,7 @@ def mlflow_statements(place: Place, buckets: Mapping[str, str]) -> list[Statemen
 
 
 def keda_statements(queues: Sequence[str]) -> list[Statement]:
-    """KEDA reads how long queues are, and nothing that is in them. A role needs a statement, so without queues it may
-    do what a pod's role always may: say who it is."""
-    if not queues:
-        return [allow("SayWhoItIs", ["sts:GetCallerIdentity"], ["*"])]
+    """KEDA reads how long queues are, and nothing that is in them."""
     return [allow("ReadLengths", ["sqs:GetQueueAttributes"], queues)]
 
 

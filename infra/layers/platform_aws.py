@@ -30,8 +30,8 @@ from infra.kubernetes.mlflow import Mlflow, MlflowArgs
 from infra.kubernetes.objects import register
 from infra.kubernetes.tenancy import MLFLOW_ACCOUNT, RAY_ACCOUNT
 from infra.layers.images import Images
-from infra.layers.platform_keda import add_keda
 from infra.layers.platform_aws_network import inside_network, with_gpu_quota
+from infra.layers.platform_keda import add_keda
 from infra.layers.tenancy import AUTH_SECRET, Tenancy, secret_manifest
 from infra.settings import PlatformSettings
 from infra.settings.aws import AwsSettings
@@ -117,13 +117,12 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
     )
     scaling: list[pulumi.Resource] = []
     if settings.keda:
-        # Its pods get the role that is there when they start.
-        allowed = PodAccess(
-            "keda",
-            AccessArgs(place, cluster, settings.system_namespace, keda.ACCOUNT, keda_statements(settings.keda.queues)),
-            opts=there,
-        )
-        scaling.append(add_keda(settings, ON_SYSTEM_NODES, both, [tenancy, allowed]))
+        before: list[pulumi.Resource] = [tenancy]
+        if queues := settings.keda.queues:
+            read = AccessArgs(place, cluster, settings.system_namespace, keda.ACCOUNT, keda_statements(queues))
+            # Its pods get the role that is there when they start.
+            before.append(PodAccess("keda", read, opts=there))
+        scaling.append(add_keda(settings, ON_SYSTEM_NODES, both, before))
     known = register(
         DATABASE_SECRET,
         secret_manifest(DATABASE_SECRET, settings.system_namespace, {"uri": database.uri}),

@@ -16,8 +16,8 @@ def require(platform: Contract, stack: StackName, scaling: ScalingSettings | Non
     """Raise SettingsError if `scaling` is wanted of a platform without KEDA."""
     if scaling is not None and not platform.event_scaling:
         raise SettingsError(
-            f"stack {stack}: manta:scaling needs KEDA, which {stack.platform} has not: set manta:keda there and bring it "
-            f"up with `pulumi up -s {stack.platform}`, or leave manta:scaling out"
+            f"stack {stack}: manta:scaling needs KEDA, which {stack.platform} has not: set manta:keda there and bring "
+            f"it up with `pulumi up -s {stack.platform}`, or leave manta:scaling out"
         )
 
 
