@@ -16,6 +16,7 @@ from infra.aws.capacity import Capacity, CapacityArgs
 from infra.aws.cluster import Cluster, ClusterArgs
 from infra.aws.database import Database, DatabaseArgs
 from infra.aws.gpu import DevicePlugin, needs_plugin
+from infra.aws.ingress import CLASS, IngressArgs, LoadBalancers
 from infra.aws.karpenter import Karpenter, KarpenterArgs
 from infra.aws.naming import Place
 from infra.aws.network import Network, NetworkArgs
@@ -115,14 +116,20 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         protect=settings.protect,
         opts=after,
     )
-    scaling: list[pulumi.Resource] = []
+    more: list[pulumi.Resource] = []
     if settings.keda:
         before: list[pulumi.Resource] = [tenancy]
         if queues := settings.keda.queues:
             read = AccessArgs(place, cluster, settings.system_namespace, keda.ACCOUNT, keda_statements(queues))
             # Its pods get the role that is there when they start.
             before.append(PodAccess("keda", read, opts=there))
-        scaling.append(add_keda(settings, ON_SYSTEM_NODES, both, before))
+        more.append(add_keda(settings, ON_SYSTEM_NODES, both, before))
+    if on.ingress:
+        fronts = on.ingress.model_copy(update={"charts": charts.place(on.ingress.charts, os.environ)})
+        args = IngressArgs(place, fronts, on.network, cluster, network, settings.namespace)
+        # Its webhooks answer for namespaces and services, so those that are made with it come first.
+        last = pulumi.ResourceOptions(providers=[account, inside], depends_on=[tenancy])
+        more.append(LoadBalancers("ingress", args, opts=last))
     known = register(
         DATABASE_SECRET,
         secret_manifest(DATABASE_SECRET, settings.system_namespace, {"uri": database.uri}),
@@ -144,7 +151,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         protect=settings.protect,
         opts=pulumi.ResourceOptions.merge(after, pulumi.ResourceOptions(depends_on=[known, *storage.ready])),
     )
-    guarded = pulumi.ResourceOptions(depends_on=[tenancy, kuberay, tracking, storage, capacity, *scaling])
+    guarded = pulumi.ResourceOptions(depends_on=[tenancy, kuberay, tracking, storage, capacity, *more])
     RunGuard("runs", settings.namespace, guarded, cluster.kubeconfig)
     offered = pulumi.Output.all(ray, cluster.kubeconfig).apply(
         lambda values: contract.to_output(
@@ -162,6 +169,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
                 ray_version=RAY,
                 kubeconfig=values[1],
                 cluster=place.cluster_arn,
+                ingress_class=CLASS if on.ingress else "",
                 event_scaling=keda.NAME if settings.keda else "",
                 placements=placements(),
             )

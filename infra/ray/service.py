@@ -81,8 +81,10 @@ class Endpoint(pulumi.ComponentResource):
         disruption: dict[str, Any],
         code: Mapping[str, dict[str, Any]],
         opts: pulumi.ResourceOptions | None = None,
+        demand: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
-        """`code` holds what must be there before the service, by Pulumi name and in order."""
+        """`code` holds what must be there before the service, and `demand` what wants workers of it before requests do,
+        both by Pulumi name and in order."""
         super().__init__("manta:ray:Endpoint", name, None, opts)
         before: list[pulumi.Resource] = []
         for title, manifest in code.items():
@@ -91,4 +93,11 @@ class Endpoint(pulumi.ComponentResource):
         # official provider then waits for a transition that never comes. infra.ray.wait_service waits for the new one.
         self.service = register("service", service, pulumi.ResourceOptions(parent=self, depends_on=before))
         register("disruption", disruption, pulumi.ResourceOptions(parent=self))
+        after: list[pulumi.Resource] = [self.service]
+        for title, wanted in (demand or {}).items():
+            after.append(register(title, wanted, pulumi.ResourceOptions(parent=self, depends_on=after[-1:])))
         self.register_outputs({"name": service["metadata"]["name"]})
+
+    def publish(self, ingress: dict[str, Any]) -> None:
+        """The way in from outside, which goes before the service goes."""
+        register("ingress", ingress, pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
