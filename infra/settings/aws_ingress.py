@@ -29,8 +29,8 @@ class IngressSettings(Settings):
                 raise ValueError(f"allowFrom: {text} is no IPv4 network: write it as 203.0.113.0/24") from None
             if network.prefixlen == 0:
                 raise ValueError(
-                    "allowFrom: 0.0.0.0/0 is everybody, and a model server asks nobody who he is: list networks, and put "
-                    "what authenticates in front of it"
+                    "allowFrom: 0.0.0.0/0 is everybody, and a model server asks nobody who he is: list networks, and "
+                    "put what authenticates in front of it"
                 )
         if self.scheme == "internet-facing" and not self.allow_from:
             raise ValueError("scheme internet-facing needs allowFrom: list the networks that may connect")

@@ -138,8 +138,8 @@ class ServeSettings(Settings):
                 if self.ingress and deployment.graceful_shutdown_timeout_s > seconds:
                     raise ValueError(
                         f"deployment {deployment.name}: gracefulShutdownTimeoutS "
-                        f"{deployment.graceful_shutdown_timeout_s:g} is more than {name} {seconds}, after which the pod "
-                        "is gone with the requests that the load balancer left it: lower the one or raise the other"
+                        f"{deployment.graceful_shutdown_timeout_s:g} is more than {name} {seconds}, after which the "
+                        "pod is gone with the requests that the load balancer left it: lower the one or raise the other"
                     )
         return self
 

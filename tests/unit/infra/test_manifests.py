@@ -19,9 +19,11 @@ from tests.contract.manifests import (
     BENCH_SHAPES,
     SERVE_SHAPES,
     TRAIN_SHAPES,
+    demand_manifests,
     platform_manifests,
     platform_settings,
     ray_cluster,
+    ray_ingress,
     ray_job,
     ray_service,
     run_manifests,
@@ -34,6 +36,8 @@ ALL = [
     *(ray_cluster(shape) for shape in BENCH_SHAPES),
     *run_manifests(),
     *platform_manifests(),
+    *demand_manifests(),
+    ray_ingress(),
 ]
 
 
