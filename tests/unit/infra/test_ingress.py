@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from ray.serve._private import constants
 
 from infra.aws.ingress import IDLE_SECONDS
 from infra.contract import Contract
@@ -52,6 +51,8 @@ def test_who_may_connect_is_the_platforms_to_say() -> None:
 
 
 def test_a_draining_proxy_is_found_before_it_stops_to_take_requests() -> None:
+    from ray.serve._private import constants
+
     assert constants.PROXY_MIN_DRAINING_PERIOD_S == ingress.PROXY_DRAINS_S
     found = ingress.HEALTH_INTERVAL_S * ingress.HEALTH_FAILURES + ingress.HEALTH_TIMEOUT_S
     assert found < ingress.PROXY_DRAINS_S
@@ -59,6 +60,8 @@ def test_a_draining_proxy_is_found_before_it_stops_to_take_requests() -> None:
 
 
 def test_the_load_balancer_closes_idle_connections_before_serve_does() -> None:
+    from ray.serve._private import constants
+
     assert IDLE_SECONDS < constants.DEFAULT_UVICORN_KEEP_ALIVE_TIMEOUT_S
 
 

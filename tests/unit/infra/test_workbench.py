@@ -14,11 +14,12 @@ from infra.layers import scaling
 from infra.layers.workbench import workbench_spec
 from infra.ray import demand
 from infra.ray.workbench import COUNTED, workbench_manifest
-from infra.settings import ServeSettings, WorkbenchSettings, load
+from infra.settings import PlatformSettings, ServeSettings, WorkbenchSettings, load
 from infra.settings.scaling import ScalingSettings
 from infra.stack import StackName
 from tests.contract.manifests import ON_AWS, SCALING, bench_settings, demand_manifests, platform_settings, ray_cluster
 from tests.unit.infra.conftest import serve_values
+from tests.unit.infra.paths import PROJECT
 
 HOURS, QUEUE = SCALING["hours"][0], SCALING["queue"]
 STACK = StackName("workbench", "dev")
@@ -107,10 +108,8 @@ def test_keda_scales_a_deployment_and_nothing_else_says_how_large_it_is() -> Non
     target = found["ScaledObject"]["spec"]["scaleTargetRef"]
     assert target == {"name": found["Deployment"]["metadata"]["name"]}, "without a kind KEDA takes a Deployment"
     assert "replicas" not in found["Deployment"]["spec"]
-    assert (found["ScaledObject"]["spec"]["minReplicaCount"], found["ScaledObject"]["spec"]["maxReplicaCount"]) == (
-        0,
-        8,
-    )
+    scaled = found["ScaledObject"]["spec"]
+    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (0, 8)
 
 
 def test_the_length_of_a_queue_and_the_hours_are_triggers() -> None:
@@ -164,20 +163,20 @@ def test_scaling_without_keda_says_what_to_bring_up(contract: Contract) -> None:
 
 
 def test_an_endpoint_with_a_fixed_number_of_workers_has_nothing_to_scale() -> None:
-    with pytest.raises(ValueError, match="say workers.min and workers.max"):
+    with pytest.raises(ValueError, match=r"say workers\.min and workers\.max"):
         ServeSettings.model_validate(serve_values(scaling=SCALING))
     workers = {"min": 2, "max": 4, "cpus": 1, "memory": "3Gi"}
     assert ServeSettings.model_validate(serve_values(scaling=SCALING, workers=workers)).scaling
 
 
+def with_keda() -> PlatformSettings:
+    return PlatformSettings.model_validate({**platform_settings().model_dump(by_alias=True), "keda": {}})
+
+
 def opened(keda: bool) -> set[str]:
-    settings = platform_settings()
-    changed = settings.model_copy(update={"keda": type(settings).model_fields["keda"].annotation and None})
-    if keda:
-        changed = type(settings).model_validate({**settings.model_dump(by_alias=True), "keda": {}})
-    net = changed.network
-    assert net
-    return {manifest["metadata"]["name"] for manifest in network_manifests(changed, net).values()}
+    settings = with_keda() if keda else platform_settings()
+    assert settings.network
+    return {manifest["metadata"]["name"] for manifest in network_manifests(settings, settings.network).values()}
 
 
 def test_only_a_platform_with_keda_opens_the_way_for_it() -> None:
@@ -185,7 +184,7 @@ def test_only_a_platform_with_keda_opens_the_way_for_it() -> None:
 
 
 def test_the_scaled_pods_reach_the_head_and_nothing_else() -> None:
-    settings = type(platform_settings()).model_validate({**platform_settings().model_dump(by_alias=True), "keda": {}})
+    settings = with_keda()
     assert settings.network
     found = network_manifests(settings, settings.network)["ray-demand"]["spec"]
     assert found["podSelector"]["matchLabels"] == {"manta/role": "demand"}
@@ -197,12 +196,10 @@ def test_the_scaled_pods_reach_the_head_and_nothing_else() -> None:
 def test_queues_are_read_on_aws_alone() -> None:
     values = platform_settings().model_dump(by_alias=True)
     with pytest.raises(ValueError, match="SQS queues are read on AWS alone"):
-        type(platform_settings()).model_validate(
-            {**values, "keda": {"queues": ["arn:aws:sqs:us-east-1:111122223333:x"]}}
-        )
+        PlatformSettings.model_validate({**values, "keda": {"queues": ["arn:aws:sqs:us-east-1:111122223333:x"]}})
 
 
 def test_the_workbench_of_the_repository_stays_within_what_dev_may_have() -> None:
-    limits = json.loads((__import__("pathlib").Path(__file__).parents[3] / "policies" / "limits.json").read_text())
+    limits = json.loads((PROJECT / "policies" / "limits.json").read_text())
     workers = bench_settings("as in the repository").workers
     assert workers.most * workers.gpus <= limits["gpus"]["dev"]
