@@ -49,7 +49,8 @@ def standing(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     engine = Engine(pulumi, tmp_path_factory.mktemp("standing"))
     engine.record("platform-local", {OUTPUT: to_output(CONTRACT)})
     engine.record("platform-dev", {OUTPUT: to_output(ON_AWS)})
-    engine.record("train-local", {"result": RESULT})
+    for stack in ("train-local", "train-dev"):
+        engine.record(stack, {"result": RESULT})
     for stack in ("serve-local", "train-local-fast", "serve-dev", "workbench-local", "workbench-dev"):
         engine.init(stack)
     return engine
