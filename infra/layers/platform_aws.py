@@ -127,7 +127,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
     if on.ingress:
         fronts = on.ingress.model_copy(update={"charts": charts.place(on.ingress.charts, os.environ)})
         args = IngressArgs(place, fronts, on.network, cluster, network, settings.namespace)
-        # Its webhooks answer for namespaces and services, so those that are made with it come first.
+        # It watches the Ray namespace, and no other.
         last = pulumi.ResourceOptions(providers=[account, inside], depends_on=[tenancy])
         more.append(LoadBalancers("ingress", args, opts=last))
     known = register(

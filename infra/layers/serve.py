@@ -55,16 +55,17 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
             lambda say: wait_for_service(KubernetesApi(around.namespace, platform.kubeconfig), wanted, say),
             endpoint.service,
         )
-    if front:
-        # After the wait: the provider waits for the load balancer's address, and would count the start of the service.
-        endpoint.publish(ingress_manifest(front))
     inside = f"http://{name}-serve-svc.{around.namespace}.svc.cluster.local:{PORT}"
-    return {
+    outputs: dict[str, Any] = {
         "service": name,
         "namespace": around.namespace,
         "bundle": code.hash,
         "url": front.url if front else inside,
     }
+    if front:
+        # After the wait: the provider waits for the load balancer's address, and would count the start of the service.
+        outputs["loadBalancer"] = endpoint.publish(ingress_manifest(front))
+    return outputs
 
 
 def published(

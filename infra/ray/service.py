@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from infra.kubernetes.objects import register
+from infra.plain import entries, section
 from infra.ray import cluster
 from infra.ray.job import API_VERSION
 from infra.ray.serve_config import render
@@ -98,6 +99,14 @@ class Endpoint(pulumi.ComponentResource):
             after.append(register(title, wanted, pulumi.ResourceOptions(parent=self, depends_on=after[-1:])))
         self.register_outputs({"name": service["metadata"]["name"]})
 
-    def publish(self, ingress: dict[str, Any]) -> None:
-        """The way in from outside, which goes before the service goes."""
-        register("ingress", ingress, pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
+    def publish(self, ingress: dict[str, Any]) -> pulumi.Output[str | None]:
+        """The way in from outside, which goes before the service goes. Returns the load balancer's address, which the
+        endpoint's name in DNS must lead to."""
+        made: Any = register("ingress", ingress, pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
+        return made.status.apply(address)
+
+
+def address(status: Any) -> str | None:
+    """The host name in an Ingress's status, as the SDK spells it; None while there is none."""
+    given = entries(section(status or {}, "load_balancer"), "ingress")
+    return given[0].get("hostname") if given else None

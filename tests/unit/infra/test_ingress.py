@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from pulumi_kubernetes.networking.v1 import outputs
 
 from infra.aws.ingress import IDLE_SECONDS
 from infra.contract import Contract
 from infra.errors import SettingsError
 from infra.layers.serve import published, service_spec
 from infra.ray import ingress
+from infra.ray.service import address
 from infra.settings import ServeSettings
 from infra.stack import StackName
 from tests.contract.manifests import CERTIFICATE, CODE, ON_AWS, PUBLISHED, ray_ingress
@@ -110,6 +112,15 @@ def test_a_platform_without_load_balancers_says_what_to_set(contract: Contract) 
         published(STACK, given, contract, service_spec(STACK, given, contract, CODE))
     assert "set manta:aws.ingress" in str(caught.value)
     assert "`pulumi up -s platform-dev`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "found"), [([{"hostname": "x.elb.amazonaws.com"}], "x.elb.amazonaws.com"), ([], None), (None, None)]
+)
+def test_the_address_is_what_the_load_balancer_has(hosts: Any, found: str | None) -> None:
+    status = outputs.IngressStatus(load_balancer=outputs.IngressLoadBalancerStatus(ingress=hosts))
+    assert address(status) == found
+    assert address(None) is None
 
 
 def test_an_endpoint_that_is_not_published_has_no_way_in() -> None:
