@@ -7,7 +7,7 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, drift, policies, preview, publish, versions
+from ops import changed, deploy, drift, policies, preview, publish, versions
 from ops.exits import Exit
 from ops.preflight import command as preflight
 from ops.report import command as report
@@ -20,6 +20,7 @@ app.command()(preview.preview)
 app.command()(report.report)
 app.command()(preflight.preflight)
 app.command()(changed.changed)
+app.command()(deploy.deploy)
 app.command()(drift.drift)
 app.command()(publish.publish)
 
