@@ -8,6 +8,7 @@ import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
 from ops import changed, deploy, drift, policies, preview, publish, versions
+from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
 from ops.report import command as report
@@ -23,6 +24,7 @@ app.command()(changed.changed)
 app.command()(deploy.deploy)
 app.command()(drift.drift)
 app.command()(publish.publish)
+app.command()(diagnose.diagnose)
 
 
 def main() -> int:
