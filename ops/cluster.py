@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -39,18 +41,23 @@ class Cluster:
 
     def __init__(self, kubeconfig: str | None = None) -> None:
         # Half a second of imports that commands without a cluster never need.
-        from kubernetes import config
+        from kubernetes import client, config
         from kubernetes.config.config_exception import ConfigException
 
+        settings: Any = client.Configuration()
+        # One more try: a command that answers in seconds must not wait for minutes.
+        settings.retries = 1
         try:
-            self._api: Any = config.new_client_from_config(kubeconfig)
+            # Read here: the client keeps what KUBECONFIG said when it was imported.
+            config.load_kube_config(kubeconfig or os.environ.get("KUBECONFIG") or None, client_configuration=settings)
         except (ConfigException, OSError, TypeError, ValueError):
             raise MantaError(
                 'there is no cluster to ask: set KUBECONFIG, locally by `eval "$(make -s env)"`, on AWS from the '
                 "output `kubeconfig` of the platform stack"
             ) from None
-        # One more try: a command that answers in seconds must not wait for minutes.
-        self._api.configuration.retries = 1
+        self._api: Any = client.ApiClient(settings)
+        # A second try is no news to a person: the sentence comes when that fails too.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     @property
     def address(self) -> str:
@@ -85,13 +92,24 @@ class Cluster:
         answer = self._get(place, method="GET" if body is None else "POST", body=body)
         return None if answer is None else json.loads(answer)
 
+    def change(self, plural: str, namespace: str, name: str, patch: Thing) -> None:
+        """Merge `patch` into an object."""
+        place = f"{_KINDS[plural]}/namespaces/{namespace}/{plural}/{name}"
+        try:
+            answer = self._get(place, method="PATCH", body=dict(patch))
+        except ForbiddenError:
+            raise MantaError(f"you may not change {plural} in {namespace}: ask for the right") from None
+        if answer is None:
+            raise MantaError(f"{name} is gone: somebody deleted it")
+
     def _get(
         self, path: str, *, missing: tuple[int, ...] = (404,), method: str = "GET", body: Any = None
     ) -> bytes | None:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {})}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
         try:
             request = self._api.param_serialize(
                 method, path, header_params=headers, body=body, auth_settings=["BearerToken"]

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,27 +16,16 @@ from ops.cluster import Cluster
 from ops.diagnose.diagnosis import diagnose
 from ops.diagnose.evidence import Evidence
 from ops.diagnose.gather import gather
+from tests.cluster.ops.conftest import Kubectl
 from tests.unit.ops import failures, recordings
 
 # Evictions for disk space come with the kubelet's next look, every ten seconds or so.
 _PATIENCE_S = 120
-Kubectl = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def kubectl(kubeconfig: Path) -> Kubectl:
-    def run(*arguments: str, text: str | None = None) -> str:
-        result = subprocess.run(["kubectl", *arguments], input=text, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def failing(kubectl: Kubectl) -> Iterator[None]:
-    image = kubectl("-n", "kube-public", "get", "configmap", "manta-images", "-o", "jsonpath={.data.ray}")
-    items = failures.manifests(image)
+def failing(kubectl: Kubectl, ray_image: str) -> Iterator[None]:
+    items = failures.manifests(ray_image)
     kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     yield
     kubectl("delete", "namespace", failures.NAMESPACE, failures.STRICT, "--wait=false")
