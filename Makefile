@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down status token env clean test test-fast lint bench help
+.PHONY: up down status token env clean test test-fast lint bench help prepare
 
 RUN  ?=
 ARGS ?=
@@ -34,6 +34,10 @@ lint: ## ruff and pyright
 
 bench: ## Benchmarks: the local cloud's times and the model server against its peers
 	@./local/bootstrap bench
+
+# Of the workflows alone: this checkout's environment, shared with the checkout ALSO, and Pulumi itself.
+prepare:
+	@./.github/prepare . $(ALSO)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

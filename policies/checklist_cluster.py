@@ -101,7 +101,7 @@ def register_timeout(resource: Resource) -> Iterator[str]:
 @About(
     "ray-drill-recorded", "checklist", "high",
     "Recovery that was never tried does not work; what goes to production has survived the loss of a worker before.",
-    "run the drill with the same code in another environment and record it: python -m ops drill record --help",
+    "take a worker away from a run of the same code in another environment; if it ends well, say so in drills.json",
 ).resources(RAY_JOB, RAY_SERVICE)  # fmt: skip
 def drill_recorded(resource: Resource) -> Iterator[str]:
     if resource.environment != PROD:

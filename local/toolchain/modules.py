@@ -103,6 +103,16 @@ def pulumi() -> Module:
     )
 
 
+def checks() -> Module:
+    """What only `make test` needs: the linter of GitHub's workflows."""
+    return Module(
+        name="checks",
+        directory=HERE / "checks",
+        packages=("github.com/rhysd/actionlint/cmd/actionlint",),
+        flags=(f"-ldflags={_STRIP}",),
+    )
+
+
 def required_version(directory: Path, module: str) -> str:
     """The version (`v1.34.4`) that the go.mod in `directory` requires of `module`."""
     return _go_mod_field(directory, rf"^\s*(?:require )?{re.escape(module)} (v\S+)")
