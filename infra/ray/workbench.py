@@ -35,8 +35,13 @@ def workbench_manifest(spec: WorkbenchSpec) -> dict[str, Any]:
             "name": spec.name,
             "namespace": around.namespace,
             "labels": cluster.labels(spec.cluster.stack, spec.cluster.run),
-            # Done when its head answers: the operator has then made all that a workbench without workers has.
-            "annotations": {"pulumi.com/waitFor": "condition=HeadPodReady"},
+            "annotations": {
+                # Done when its head answers: the operator has then made all that a workbench without workers has.
+                "pulumi.com/waitFor": "condition=HeadPodReady",
+                # The CRD makes one field of the whole list of worker groups: Ray's autoscaler, which counts them there,
+                # comes to own it, and a change of ours would be refused.
+                "pulumi.com/patchForce": "true",
+            },
         },
         # A changed pod template must reach the pods: without a strategy KubeRay leaves a standing cluster as it is.
         "spec": {**cluster.cluster_spec(spec.cluster), "upgradeStrategy": {"type": "Recreate"}},
@@ -63,7 +68,7 @@ class Workbench(pulumi.ComponentResource):
             spec=manifest["spec"],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Otherwise an `up` in working hours would take workers away from whoever works on them.
+                # Otherwise an `up` that changes nothing would, after a refresh, take workers from whoever has them.
                 ignore_changes=[f"spec.workerGroupSpecs[{group}].{count}" for group in groups for count in COUNTED],
             ),
         )

@@ -18,6 +18,7 @@ from infra.settings import PlatformSettings, ServeSettings, WorkbenchSettings, l
 from infra.settings.scaling import ScalingSettings
 from infra.stack import StackName
 from tests.contract.manifests import ON_AWS, SCALING, bench_settings, demand_manifests, platform_settings, ray_cluster
+from tests.contract.schemas import crds
 from tests.unit.infra.conftest import serve_values
 from tests.unit.infra.paths import PROJECT
 
@@ -93,6 +94,14 @@ def test_raysautoscaler_alone_counts_its_workers() -> None:
     assert spec["autoscalerOptions"]["version"] == "v2"
     assert spec["autoscalerOptions"]["idleTimeoutSeconds"] == 600
     assert set(COUNTED) <= set(spec["workerGroupSpecs"][0])
+
+
+def test_a_change_is_not_refused_for_the_autoscalers_counting() -> None:
+    assert ray_cluster("as in the repository")["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
+    (definition,) = [each for each in crds("ray.io").values() if each["spec"]["names"]["kind"] == "RayCluster"]
+    (version,) = [each for each in definition["spec"]["versions"] if each["name"] == "v1"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert "x-kubernetes-list-type" not in spec["workerGroupSpecs"], "it could be owned by parts, and force not needed"
 
 
 def test_a_changed_pod_reaches_the_pods() -> None:
