@@ -38,6 +38,7 @@ class Contract:
     cluster: str = ""
     ingress_class: str = ""  # of Ingresses that become load balancers
     event_scaling: str = ""  # keda
+    event_queues: str = ""  # ARNs of the queues whose length it may read, with commas
     placements: Placements = EVERYWHERE
 
     def surroundings(self) -> Surroundings:

@@ -171,6 +171,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
                 cluster=place.cluster_arn,
                 ingress_class=CLASS if on.ingress else "",
                 event_scaling=keda.NAME if settings.keda else "",
+                event_queues=",".join(settings.keda.queues) if settings.keda else "",
                 placements=placements(),
             )
         )

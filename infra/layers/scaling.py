@@ -13,11 +13,18 @@ from infra.stack import StackName
 
 
 def require(platform: Contract, stack: StackName, scaling: ScalingSettings | None) -> None:
-    """Raise SettingsError if `scaling` is wanted of a platform without KEDA."""
-    if scaling is not None and not platform.event_scaling:
+    """Raise SettingsError if `scaling` is wanted of a platform without KEDA, or by a queue that KEDA may not read."""
+    if scaling is None:
+        return
+    if not platform.event_scaling:
         raise SettingsError(
             f"stack {stack}: manta:scaling needs KEDA, which {stack.platform} has not: set manta:keda there and bring "
             f"it up with `pulumi up -s {stack.platform}`, or leave manta:scaling out"
+        )
+    if scaling.queue and scaling.queue.arn not in platform.event_queues.split(","):
+        raise SettingsError(
+            f"stack {stack}: manta:scaling.queue.url is of a queue that KEDA may not read: add {scaling.queue.arn} to "
+            f"manta:keda.queues of {stack.platform} and bring it up with `pulumi up -s {stack.platform}`"
         )
 
 

@@ -79,6 +79,12 @@ def published(
             f"stack {stack}: manta:ingress needs load balancers, which {stack.platform} has not: set manta:aws.ingress "
             f"there and bring it up with `pulumi up -s {stack.platform}`, or leave manta:ingress out"
         )
+    region = settings.ingress.certificate.split(":")[3]
+    if region != platform.s3_region:
+        raise SettingsError(
+            f"stack {stack}: manta:ingress.certificate is in {region}, and the load balancer of {stack.platform} in "
+            f"{platform.s3_region}, which takes certificates of its own region alone: request one there"
+        )
     return IngressSpec(spec, settings.ingress, platform.ingress_class, deregistration_seconds(settings.applications))
 
 

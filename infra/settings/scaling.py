@@ -57,6 +57,11 @@ class QueueSettings(Settings):
     def region(self) -> str:
         return self.url.split(".")[1]
 
+    @property
+    def arn(self) -> str:
+        _, account, name = self.url.removeprefix("https://").split("/")
+        return f"arn:aws:sqs:{self.region}:{account}:{name}"
+
 
 class ScalingSettings(Settings):
     """The most that any of them wants is what stands ready, up to the workers' `max`. `cooldownSeconds` is how long

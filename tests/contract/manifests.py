@@ -45,6 +45,7 @@ ON_AWS = dataclasses.replace(
     cluster="arn:aws:eks:us-east-1:111122223333:cluster/manta-dev",
     ingress_class="manta",
     event_scaling="keda",
+    event_queues="arn:aws:sqs:us-east-1:111122223333:experiments",
     placements=placements(),
 )
 SERVE_DEV = StackName("serve", "dev")

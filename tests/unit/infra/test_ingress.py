@@ -114,6 +114,13 @@ def test_a_platform_without_load_balancers_says_what_to_set(contract: Contract) 
     assert "`pulumi up -s platform-dev`" in str(caught.value)
 
 
+def test_a_certificate_of_another_region_is_refused() -> None:
+    elsewhere = {**PUBLISHED, "certificate": CERTIFICATE.replace("us-east-1", "eu-west-1")}
+    given = ServeSettings.model_validate(serve_values(ingress=elsewhere))
+    with pytest.raises(SettingsError, match=r"manta:ingress\.certificate is in eu-west-1"):
+        published(STACK, given, ON_AWS, service_spec(STACK, given, ON_AWS, CODE))
+
+
 @pytest.mark.parametrize(
     ("hosts", "found"), [([{"hostname": "x.elb.amazonaws.com"}], "x.elb.amazonaws.com"), ([], None), (None, None)]
 )

@@ -171,6 +171,13 @@ def test_scaling_without_keda_says_what_to_bring_up(contract: Contract) -> None:
     scaling.require(contract, STACK, None)
 
 
+def test_a_queue_that_keda_may_not_read_is_named_with_what_to_add() -> None:
+    wanted = ScalingSettings.model_validate({"queue": {"url": QUEUE["url"].replace("experiments", "other")}})
+    with pytest.raises(SettingsError) as caught:
+        scaling.require(ON_AWS, STACK, wanted)
+    assert "add arn:aws:sqs:us-east-1:111122223333:other to manta:keda.queues of platform-dev" in str(caught.value)
+
+
 def test_an_endpoint_with_a_fixed_number_of_workers_has_nothing_to_scale() -> None:
     with pytest.raises(ValueError, match=r"say workers\.min and workers\.max"):
         ServeSettings.model_validate(serve_values(scaling=SCALING))
