@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down status token env clean test test-fast lint bench help
+.PHONY: up down status token env clean test test-fast lint bench help prepare
 
 RUN  ?=
 ARGS ?=
@@ -8,17 +8,17 @@ ENV  ?= local
 up: ## Bring everything up and end with a model that answers; RUN=name ARGS="lr=0.01" starts another run
 	@./local/bootstrap up --environment '$(ENV)' --run '$(RUN)' --arguments '$(ARGS)'
 
-down: ## Stop the local cluster; its state stays
-	@./local/bootstrap down
+down: ## Stop the local cluster, its state stays; ENV=sim: end the simulated AWS
+	@./local/bootstrap down --environment '$(ENV)'
 
 status: ## Show what runs, where, and how to log in
-	@./local/bootstrap status
+	@./local/bootstrap status --environment '$(ENV)'
 
 token: ## Print the token that the Ray dashboard asks for
 	@./local/bootstrap token
 
 env: ## Print the shell exports for calling pulumi and kubectl by hand: eval "$(make -s env)"
-	@./local/bootstrap env
+	@./local/bootstrap env --environment '$(ENV)'
 
 clean: ## Stop the local cluster and delete its state and caches
 	@./local/bootstrap clean
@@ -34,6 +34,10 @@ lint: ## ruff and pyright
 
 bench: ## Benchmarks: the local cloud's times and the model server against its peers
 	@./local/bootstrap bench
+
+# Of the workflows alone: this checkout's environment, shared with the checkout ALSO, and Pulumi itself.
+prepare:
+	@./.github/prepare . $(ALSO)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from infra.errors import SettingsError
 
 PROJECT = "manta"
-LAYERS = ("platform", "train", "serve")
-ENVIRONMENTS = ("local",)
+LAYERS = ("platform", "train", "serve", "workbench")
+ENVIRONMENTS = ("local", "sim", "dev", "prod")
+PRODUCTION = "prod"
 # With a hyphen and eight characters of hash the name of a run's RayJob stays within KubeRay's 47.
 MAX_RUN = 38
 _RUN = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")

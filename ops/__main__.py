@@ -7,11 +7,15 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, drift, policies, preview, publish, versions
+from ops import changed, cost, deploy, drift, policies, preview, publish, versions
+from ops.audit import command as audit
+from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
 from ops.promote import command as promote
 from ops.report import command as report
+from ops.runs import command as runs
+from ops.watch import command as watch
 
 # The registry: one line a command.
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -21,9 +25,15 @@ app.command()(preview.preview)
 app.command()(report.report)
 app.command()(preflight.preflight)
 app.command()(changed.changed)
+app.command()(deploy.deploy)
 app.command()(drift.drift)
 app.command()(publish.publish)
 app.command()(promote.promote)
+app.command()(audit.audit)
+app.command()(diagnose.diagnose)
+app.command()(watch.watch)
+app.command()(cost.cost)
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> int:

@@ -11,22 +11,30 @@ from typing import Annotated
 import typer
 
 from local.errors import MantaError
+from ops.github import Output, leave
 from ops.show import Json, as_json
 
 STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
 # Folders and files that stand under every stack; payloads stand under the runs and endpoints alone.
 _ALL = ("infra/", "policies/", "Pulumi.yaml", "requirements.txt")
 _RUNS = ("payloads/",)
+_WITH_PAYLOADS = ("train-", "serve-")  # a workbench gets its code with each job
+# An endpoint serves what a run has made, and both stand on the platform.
+_LAYERS = ("platform", "train", "serve", "workbench")
 
 
 def changed(
     base: Annotated[str, typer.Option(help="The commit to compare with.")],
     head: Annotated[str, typer.Option(help="The commit of the change.")] = "HEAD",
+    checkout: Annotated[Path, typer.Option(help="The checkout that holds both.")] = Path(),
     environment: Annotated[list[str] | None, typer.Option(help="Only stacks of these environments.")] = None,
     json: Json = False,
+    output: Output = "",
 ) -> None:
-    """List the stacks that the change from BASE to HEAD can change, one a line."""
-    found = affected(_files(base, head), _stacks(Path("stacks")), environment or ["dev", "prod"])
+    """List the stacks that the change from BASE to HEAD can change, one a line, in the order to update them in."""
+    found = affected(_files(checkout, base, head), _stacks(checkout / "stacks"), environment or ["dev", "prod"])
+    if output:
+        leave(output, found)
     if json:
         as_json(found)
     else:
@@ -35,17 +43,23 @@ def changed(
 
 
 def affected(files: Iterable[str], stacks: Iterable[str], environments: Iterable[str]) -> list[str]:
-    """Of `stacks`, those that `files` (paths from the checkout's root) can change."""
+    """Of `stacks`, those that `files` (paths from the checkout's root) can change: platforms, runs, endpoints, then
+    workbenches."""
     changed_files, wanted = list(files), set(environments)
     everything = any(path.startswith(_ALL) for path in changed_files)
     runs = any(path.startswith(_RUNS) for path in changed_files)
     own = {match[1] for path in changed_files if (match := STACK_FILE.fullmatch(path.removeprefix("stacks/")))}
-    return sorted(
+    found = (
         stack
         for stack in stacks
-        if _environment(stack) in wanted
-        and (everything or stack in own or (runs and not stack.startswith("platform-")))
+        if _environment(stack) in wanted and (everything or stack in own or (runs and stack.startswith(_WITH_PAYLOADS)))
     )
+    return sorted(found, key=lambda stack: (_order(stack), stack))
+
+
+def _order(stack: str) -> int:
+    layer = stack.partition("-")[0]
+    return _LAYERS.index(layer) if layer in _LAYERS else len(_LAYERS)
 
 
 def _environment(stack: str) -> str:
@@ -56,13 +70,14 @@ def _stacks(folder: Path) -> list[str]:
     return [match[1] for path in folder.glob("Pulumi.*.yaml") if (match := STACK_FILE.fullmatch(path.name))]
 
 
-def _files(base: str, head: str) -> list[str]:
+def _files(checkout: Path, base: str, head: str) -> list[str]:
     for commit in (base, head):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/~^-]*", commit):
             raise MantaError(f"{commit!r} names no commit: give a branch, a tag or a hash")
     result = subprocess.run(
-        ["git", "diff", "--name-only", "-z", f"{base}...{head}"], capture_output=True, text=True, check=False
-    )
+        ["git", "-C", str(checkout), "diff", "--name-only", "-z", f"{base}...{head}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if result.returncode:
         raise MantaError(f"git cannot compare {base} with {head}: fetch both, with their history", detail=result.stderr)
     return [name for name in result.stdout.split("\0") if name]

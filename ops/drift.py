@@ -12,6 +12,7 @@ import typer
 
 from local.errors import MantaError
 from ops.exits import Exit
+from ops.github import Output, leave
 from ops.report.diff import differences
 from ops.report.preview import Preview
 from ops.report.read import parse_refresh
@@ -34,9 +35,11 @@ class Drifted:
 def drift(
     stack: Annotated[str, typer.Argument(help="The stack to compare with what there is.")],
     recorded: Annotated[Path | None, typer.Option(help="Read what `pulumi refresh --json` wrote, run nothing.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the text to this file too.")] = None,
     json: Json = False,
+    output: Output = "",
 ) -> None:
-    """Say what was changed or deleted past the program. Exit status 1: something was.
+    """Say what was changed or deleted past the program. Exit status 1: something was (with --output that is 0 too).
 
     Takes no lock and changes nothing. Fields of Kubernetes objects that other writers own are not seen.
     """
@@ -46,7 +49,11 @@ def drift(
         as_json([asdict(each) for each in found])
     else:
         typer.echo(markdown(stack, found))
-    if found:
+    if out:
+        out.write_text(markdown(stack, found) + "\n")
+    if output:
+        leave(output, bool(found))
+    elif found:
         raise typer.Exit(Exit.FOUND)
 
 

@@ -20,6 +20,7 @@ from pulumi_policy import (
     StackValidationPolicy,
 )
 
+from policies import drills
 from policies.catalogue import RULES
 from policies.exemptions import Exemption, ExemptionError, load
 from policies.rule import Resource, Rule, Stack, environment_of
@@ -54,10 +55,11 @@ class Pack:
 
 
 def make(variables: Mapping[str, str], folder: Path, today: datetime.date | None = None) -> Pack:
-    """The pack with the exemptions in `folder`; raises PackError."""
+    """The pack with the exemptions in `folder`; raises PackError where its own files are not whole."""
     try:
         exemptions = load(folder / EXEMPTIONS_FILE, [rule.name for rule in RULES])
-    except ExemptionError as error:
+        drills.load(drills.FILE)
+    except (ExemptionError, drills.DrillError) as error:
         raise PackError(f"policies/{error}") from None
     return Pack(exemptions, variables, today or datetime.datetime.now(datetime.UTC).date())
 

@@ -1,7 +1,7 @@
 """The same work by polars' streaming engine: `features_polars.py SOURCE OUT`. Prints its seconds.
 
-Checks of every column, the filter, the split by a hash, statistics of the train rows, standardised columns, one-hot texts,
-one Parquet file a split and one of the rows that failed a check.
+Checks of every column, the filter, the split by a hash, the train rows' statistics, standardised and one-hot columns,
+one Parquet file per split and one of the rows that failed.
 """
 
 from __future__ import annotations

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infra.errors import SettingsError
 from infra.settings.base import Settings, decode, read
 from infra.settings.platform import PlatformSettings
 from infra.settings.serve import ServeSettings
 from infra.settings.train import TrainSettings
-from infra.stack import PROJECT, StackName
+from infra.settings.workbench import WorkbenchSettings
+from infra.stack import PRODUCTION, PROJECT, StackName
 
 _SECTIONS: dict[str, type[Settings]] = {
     "platform": PlatformSettings,
     "train": TrainSettings,
     "serve": ServeSettings,
+    "workbench": WorkbenchSettings,
 }
 
 
@@ -22,9 +25,24 @@ def load(stack: StackName, config: Mapping[str, str]) -> Settings:
 
     Keys of other namespaces belong to providers and are left to them.
     """
+    if stack.layer == "workbench" and stack.environment == PRODUCTION:
+        raise SettingsError(
+            f"stack {stack}: a workbench runs whatever anyone submits, which production must not: work in another "
+            "environment, as workbench-dev, and bring the result here as a train or serve stack"
+        )
     prefix = f"{PROJECT}:"
     values = {key.removeprefix(prefix): decode(text) for key, text in config.items() if key.startswith(prefix)}
-    return read(_SECTIONS[stack.layer], values, str(stack))
+    found = read(_SECTIONS[stack.layer], values, str(stack))
+    if isinstance(found, PlatformSettings) and stack.environment == PRODUCTION:
+        _require_strength(found, str(stack))
+    return found
 
 
-__all__ = ["PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "load"]
+def _require_strength(settings: PlatformSettings, stack: str) -> None:
+    weak = [] if settings.protect else ["manta:protect must be true"]
+    weak += settings.aws.weaknesses if settings.aws else []
+    if weak:
+        raise SettingsError(f"stack {stack}: in production {' and '.join(weak)}")
+
+
+__all__ = ["PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "WorkbenchSettings", "load"]

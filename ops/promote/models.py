@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from local.errors import MantaError
@@ -64,13 +65,11 @@ class Registry:
 
     def right(self, version: Version) -> list[bool]:
         """Whether `version` gets each held-out row right, in the order of the rows."""
-        import mlflow.pytorch
-        import numpy as np
-        import torch
-
+        np, torch = import_module("numpy"), import_module("torch")
         pixels, labels = held_out(version)
-        module: Any = mlflow.pytorch.load_model(f"models:/{version.name}/{version.number}")
-        info: Any = mlflow.models.get_model_info(f"models:/{version.name}/{version.number}")
+        where = f"models:/{version.name}/{version.number}"
+        module = import_module("mlflow.pytorch").load_model(where)
+        info = import_module("mlflow.models").get_model_info(where)
         classes = np.array((info.metadata or {})["classes"])
         with torch.inference_mode():
             answers = classes[module(torch.from_numpy(pixels)).argmax(dim=1).numpy()]
@@ -84,10 +83,8 @@ class Registry:
 
 def held_out(version: Version) -> tuple[Any, Any]:
     """Pixels (float32 [rows, 64]) and labels of the test split; raises MantaError if the data is no longer the same."""
-    import numpy as np
-
-    from payloads.data import digits, splits
-
+    np = import_module("numpy")
+    digits, splits = import_module("payloads.data.digits"), import_module("payloads.data.splits")
     table = digits.build_table()
     if digits.fingerprint(table) != version.split["dataset"]:
         raise MantaError(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -18,6 +19,7 @@ from ops.report.read import read
 from ops.report.weigh import ALLOW_LABEL, Weighed, weigh
 from ops.show import Json, as_json
 
+_ABSENT = "its preview left nothing: see the log of its job"
 _STACK = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -25,9 +27,10 @@ def report(
     head: Annotated[Path, typer.Argument(help="The change's preview: <stack>.json, or a folder of such files.")],
     base: Annotated[Path | None, typer.Option(help="The same of the branch that the change goes to.")] = None,
     label: Annotated[list[str] | None, typer.Option(help=f"A label of the pull request, as {ALLOW_LABEL}.")] = None,
+    expect: Annotated[str, typer.Option(help="The stacks that must be there, as JSON; one that is not blocks.")] = "[]",
     link: Annotated[str, typer.Option(help="Where the rest is, if the comment is too long for it.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write the comment to this file instead of stdout.")] = None,
-    json: Json = False,
+    as_data: Json = False,
 ) -> None:
     """Say in one Markdown comment what a change would do. Exit status 1: it must not be merged as it is.
 
@@ -36,9 +39,12 @@ def report(
     """
     bases = _previews(base) if base else {}
     prices = load()
-    heads = _previews(head)
+    wanted = _expected(expect)
+    # Where every preview failed to run there is no folder, which must be said in the comment, not beside it.
+    heads = {} if wanted and not head.exists() else _previews(head)
+    heads |= {stack: Preview(stack, errors=[_ABSENT]) for stack in wanted if stack not in heads}
     weighed = [weigh(found, bases.get(stack), prices, frozenset(label or ())) for stack, found in heads.items()]
-    if json:
+    if as_data:
         as_json([_as_dict(each) for each in weighed])
     else:
         text = comment(weighed, prices, link)
@@ -48,6 +54,16 @@ def report(
             typer.echo(text, nl=False)
     if any(each.blocked for each in weighed):
         raise typer.Exit(Exit.FOUND)
+
+
+def _expected(text: str) -> list[str]:
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not all(_STACK.fullmatch(str(stack)) for stack in cast(list[Any], value)):
+        raise MantaError(f"--expect {text!r} is no JSON list of stacks: pass what `ops changed --json` writes")
+    return [str(stack) for stack in cast(list[Any], value)]
 
 
 def _previews(path: Path) -> dict[str, Preview]:

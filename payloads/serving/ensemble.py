@@ -120,7 +120,7 @@ class Ensemble:
         ).encode()
 
     async def describe(self) -> dict[str, dict[str, Any]]:
-        """Cards of all members, asked for once; raises RefusedError if their classes differ, which nothing could join."""
+        """Cards of all members, asked for once; raises RefusedError if their classes differ: they cannot be joined."""
         if not self.cards:
             cards = {name: await handle.card.remote() for name, handle in self.handles.items()}
             if len({tuple(card["classes"]) for card in cards.values()}) > 1:

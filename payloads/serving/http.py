@@ -100,7 +100,11 @@ class JsonApi(FastAPI):
             status, body = await self._respond(route, request.scope, request.receive)
             return Response(body, status, media_type="application/json")
 
-        refusals = _REFUSALS | dict(route.refusals) | ({504: "the answer took too long"} if route.deadline_s is not None else {})
+        refusals = (
+            _REFUSALS
+            | dict(route.refusals)
+            | ({504: "the answer took too long"} if route.deadline_s is not None else {})
+        )
         self.add_api_route(
             route.path,
             documented,

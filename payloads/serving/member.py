@@ -1,4 +1,4 @@
-"""One model as a deployment of its own, asked by other deployments: rows in, probabilities out, batched over callers."""
+"""One model as a deployment of its own that other deployments ask: rows in, probabilities out, batched over callers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class MemberArgs(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the member, and of its deployment")
     model_name: str = Field(pattern=MODEL_PATTERN, description="name in the model registry")
     alias: str = Field(default="champion", min_length=1, description="alias of the version to serve")
-    version: str | None = Field(default=None, pattern=r"^[0-9]+$", description="the version to serve, whatever the alias")
+    version: str | None = Field(
+        default=None, pattern=r"^[0-9]+$", description="the version to serve, whatever the alias"
+    )
     weight: float = Field(default=1.0, gt=0, description="weight of its answers")
     max_batch_size: int = Field(default=64, ge=1, le=4096, description="rows of one forward pass")
     batch_wait_timeout_s: float = Field(default=0.001, ge=0, le=1, description="how long a row waits for others")

@@ -13,7 +13,9 @@ class ClassifierArgs(BaseModel):
     model_name: str = Field(default="digits", pattern=r"^[A-Za-z0-9_-]+$", description="name in the model registry")
     alias: str = Field(default="champion", min_length=1, description="alias of the version to serve")
     model_version: str | None = Field(
-        default=None, pattern=r"^[0-9]+$", description="the version to serve, whatever the alias; `ops promote` writes it"
+        default=None,
+        pattern=r"^[0-9]+$",
+        description="the version to serve, whatever the alias; `ops promote` writes it",
     )
     max_batch_size: int = Field(default=64, ge=1, le=4096, description="rows of one forward pass")
     # Rows that arrive during one forward pass make up the next batch by themselves; waiting longer than a turn of the

@@ -10,18 +10,31 @@ from typing import Any
 
 import pytest
 
+from infra.contract import VERSION
+from tests.contract.manifests import PUBLISHED, SCALING
+from tests.contract.schemas import load_settings
 from tests.graph.engine import Engine, Preview
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 AUTOSCALED = {"workers": {"min": 0, "max": 2, "cpus": 2, "memory": "3Gi"}}
+WITH_INGRESS = {**load_settings("platform-dev")["aws"], "ingress": {}}
+WITH_KEDA = {"queues": ["arn:aws:sqs:us-east-1:111122223333:experiments"]}
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-local", "platform-local", {}),
     ("platform-local, protected", "platform-local", {"protect": True}),
     ("platform-local, by chart", "platform-local", {"kuberay": {"source": "chart"}}),
+    ("platform-sim", "platform-sim", {}),
+    ("platform-dev", "platform-dev", {}),
+    ("platform-prod", "platform-prod", {}),
     ("train-local-fast", "train-local-fast", {}),
     ("train-local-fast, not awaited", "train-local-fast", {"wait": False, **AUTOSCALED}),
     ("serve-local", "serve-local", {}),
     ("serve-local, in place", "serve-local", {"rollout": "in_place"}),
+    ("workbench-local", "workbench-local", {}),
+    ("workbench-dev", "workbench-dev", {}),
+    ("workbench-dev, scaled by events", "workbench-dev", {"scaling": SCALING}),
+    ("serve-dev, published", "serve-dev", {"ingress": PUBLISHED}),
+    ("platform-dev, with ingress and KEDA", "platform-dev", {"aws": WITH_INGRESS, "keda": WITH_KEDA}),
 ]
 
 
@@ -90,4 +103,4 @@ def test_a_missing_or_other_platform_is_an_error_that_says_what_to_bring_up(pulu
     engine.record("platform-local", {"contract": {"version": 99}})
     other = engine.try_preview("train-local")
     assert other.returncode != 0
-    assert "keeps version 99 of the contract and train-local needs 1" in other.stdout
+    assert f"keeps version 99 of the contract and train-local needs {VERSION}" in other.stdout

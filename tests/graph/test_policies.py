@@ -20,12 +20,33 @@ def violations(output: str) -> list[dict[str, Any]]:
     return [event["policyEvent"] for event in events if "policyEvent" in event]
 
 
-@pytest.mark.parametrize("stack", ["platform-local", "train-local-fast", "serve-local"])
+@pytest.mark.parametrize(
+    "stack", ["platform-local", "train-local-fast", "serve-local", "workbench-local", "workbench-dev"]
+)
 def test_every_stack_of_this_repository_breaks_no_rule(engine: Engine, standing: Engine, stack: str) -> None:
     judged = engine if stack.startswith("platform") else standing
     result = judged.try_preview(stack, **PACK)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     assert violations(result.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("stack", "said"),
+    [
+        # Nothing there scrapes Ray yet: a warning where things are tried out, and waived for a while in production.
+        ("platform-sim", {("exempted", "advisory"), ("ray-metrics-scraped", "advisory")}),
+        ("platform-dev", {("exempted", "advisory"), ("ray-metrics-scraped", "advisory")}),
+        ("platform-prod", {("exempted", "advisory")}),
+    ],
+)
+def test_the_platforms_on_aws_break_no_rule_but_the_one_that_is_known(
+    engine: Engine, stack: str, said: set[tuple[str, str]]
+) -> None:
+    result = engine.try_preview(stack, **PACK)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    # What `up` alone knows (an operator's image that the cluster records) is judged then.
+    judged = [each for each in violations(result.stdout) if "can't be known during preview" not in each["message"]]
+    assert {(each["policyName"], each["enforcementLevel"]) for each in judged} == said
 
 
 @pytest.mark.parametrize(("variables", "level"), [({}, "advisory"), ({"MANTA_POLICY_LEVEL": "mandatory"}, "mandatory")])

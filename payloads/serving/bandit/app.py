@@ -1,7 +1,7 @@
 """The bandit over HTTP: `payloads.serving.bandit.app:app`.
 
-Replicas choose by a copy of the policy that they renew every second, and remember nothing of a decision: the client gets
-it as a token and sends that back with the reward. A reward is answered when it is safe on object storage.
+Replicas choose by a copy of the policy that they renew every second, and remember nothing of a decision: the client
+gets it as a token and sends that back with the reward. A reward is answered when it is safe on object storage.
 """
 
 from __future__ import annotations

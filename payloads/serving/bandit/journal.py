@@ -67,7 +67,7 @@ class Journal:
             self._add(update)
 
     def snapshot(self) -> None:
-        """Write the sums with the names of what is in them. Segments stay: another writer may not have read them yet."""
+        """Write the sums with the names of what is in them. Segments stay: another writer may not have read them."""
         state = {
             "model": base64.b64encode(self.model.to_bytes()).decode(),
             "seen": sorted(self.seen),

@@ -23,7 +23,7 @@ class Update:
 
 
 class LinUcb:
-    """`precision` (arms, features, features) is the identity plus the sum of x xᵀ, `moment` (arms, features) that of r x."""
+    """`precision` (arms, features, features): identity plus sums of x xᵀ; `moment` (arms, features): sums of r x."""
 
     def __init__(self, arms: int, features: int) -> None:
         self.precision = np.repeat(np.eye(features)[None], arms, axis=0)

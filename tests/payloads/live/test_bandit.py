@@ -56,7 +56,9 @@ def test_updates_on_their_way_when_it_dies_count_once(actor: ray.actor.ActorHand
     assert ray.get(actor.policy.remote())[0] == 200
 
 
-def test_the_same_name_is_the_same_learner_and_its_key_stays(actor: ray.actor.ActorHandle, request: pytest.FixtureRequest):
+def test_the_same_name_is_the_same_learner_and_its_key_stays(
+    actor: ray.actor.ActorHandle, request: pytest.FixtureRequest
+):
     again = learner.find_or_start(request.node.name.replace("_", "-"), ARMS, FEATURES)
     assert again._actor_id == actor._actor_id
     key = ray.get(actor.key.remote())
@@ -65,10 +67,14 @@ def test_the_same_name_is_the_same_learner_and_its_key_stays(actor: ray.actor.Ac
     assert len(key) == 32
 
 
-def test_updates_of_another_learner_of_the_same_bandit_are_read(actor: ray.actor.ActorHandle, request: pytest.FixtureRequest):
+def test_updates_of_another_learner_of_the_same_bandit_are_read(
+    actor: ray.actor.ActorHandle, request: pytest.FixtureRequest
+):
     """As during an upgrade, when the old cluster's learner still writes."""
     name = request.node.name.replace("_", "-")
-    other = ray.remote(learner.Learner).options(num_cpus=0, max_concurrency=10).remote(f"bandits/{name}", ARMS, FEATURES)
+    other = (
+        ray.remote(learner.Learner).options(num_cpus=0, max_concurrency=10).remote(f"bandits/{name}", ARMS, FEATURES)
+    )
     ray.get(other.learn.remote(update(1)))
     ray.get(actor.learn.remote(update(2)))
     deadline = time.monotonic() + 60

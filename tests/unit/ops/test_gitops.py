@@ -21,7 +21,9 @@ from ops.report.markdown import MARKER
 from ops.report.read import parse_refresh
 from tests.unit.ops.previews import BUCKET, DEPLOYMENT, Step, step
 
-STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "serve-prod", "train-prod"]
+STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "serve-prod", "train-prod", "workbench-dev"]
+
+DEPLOYED = ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve-prod", "workbench-dev"]
 
 
 @pytest.mark.parametrize(
@@ -30,9 +32,9 @@ STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "ser
         (["README.md", "docs/local.md"], []),
         (["stacks/Pulumi.serve-prod.yaml"], ["serve-prod"]),
         (["stacks/Pulumi.platform-local.yaml"], []),
-        (["payloads/training/train.py"], ["serve-prod", "train-dev-a", "train-prod"]),
-        (["infra/stack.py"], ["platform-dev", "platform-prod", "serve-prod", "train-dev-a", "train-prod"]),
-        (["policies/facts.py"], ["platform-dev", "platform-prod", "serve-prod", "train-dev-a", "train-prod"]),
+        (["payloads/training/train.py"], ["train-dev-a", "train-prod", "serve-prod"]),
+        (["infra/stack.py"], DEPLOYED),
+        (["policies/facts.py"], DEPLOYED),
         (["stacks/Pulumi.gone-prod.yaml"], []),
     ],
 )
@@ -56,6 +58,10 @@ def test_the_change_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["changed", "--base", "HEAD~1", "--json"])
     assert json.loads(result.stdout) == ["serve-prod"]
+    monkeypatch.chdir(Path(tmp_path).parent)
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    CliRunner().invoke(app, ["changed", "--checkout", str(tmp_path), "--base", "HEAD~1", "--output", "stacks"])
+    assert (tmp_path / "output").read_text() == 'stacks=["serve-prod"]\n'
     wrong = CliRunner().invoke(app, ["changed", "--base", "--output=/tmp/x"])
     assert isinstance(wrong.exception, MantaError)
 
@@ -90,6 +96,23 @@ def test_no_drift_exits_with_0_and_drift_with_1(tmp_path: Path) -> None:
         path.write_text(refresh(*steps))
         result = CliRunner().invoke(app, ["drift", "platform-prod", "--recorded", str(path)])
         assert result.exit_code == status, result.output
+
+
+def test_a_workflow_is_told_of_drift_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "refresh.json").write_text(refresh(step("delete", BUCKET, "a", {})))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    recorded = ["drift", "platform-prod", "--recorded", str(tmp_path / "refresh.json")]
+    result = CliRunner().invoke(app, [*recorded, "--out", str(tmp_path / "drift.md"), "--output", "drifted"])
+    assert result.exit_code == 0
+    assert (tmp_path / "output").read_text() == "drifted=true\n"
+    assert "- **gone**: `a`" in (tmp_path / "drift.md").read_text()
+
+
+def test_an_output_outside_of_a_workflow_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "refresh.json").write_text(refresh(step("same", BUCKET, "a", {}, {})))
+    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
+    recorded = ["drift", "platform-prod", "--recorded", str(tmp_path / "refresh.json"), "--output", "drifted"]
+    assert "--output drifted is for a workflow's step" in str(CliRunner().invoke(app, recorded).exception)
 
 
 def test_a_secrets_content_is_not_part_of_a_drifts_text() -> None:

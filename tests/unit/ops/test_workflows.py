@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import click
 import pytest
+import typer
 import yaml
 
+from ops.__main__ import app
 from tests.unit.ops.previews import BUCKET, DEPLOYMENT, Step, policy, step, stream, urn
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -42,6 +46,35 @@ def test_no_text_from_outside_is_pasted_into_a_script() -> None:
     assert [step["run"] for _, _, step in STEPS if "${{" in step.get("run", "")] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "script"), [(name, step["run"]) for name, _, step in STEPS if "run" in step], ids=lambda part: part[:40]
+)
+def test_a_step_is_one_call_that_can_be_made_here_too(name: str, script: str) -> None:
+    words = script.split()
+    assert "\n" not in script.strip()
+    assert words[0] == "make" or words[:3] == ["python", "-m", "ops"], f"{name}: {script}"
+    assert re.search(r"[;|`<]|&&|\$\(", script) is None
+
+
+def test_every_call_of_a_step_is_one_that_ops_knows() -> None:
+    """Names and options: a step that is misspelt would be seen on GitHub alone."""
+    for _, _, each in STEPS:
+        words = each.get("run", "").split()
+        if words[:3] == ["python", "-m", "ops"]:
+            command = cast(click.Group, typer.main.get_command(app)).commands[words[3]]
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_a_linter_of_workflows_finds_nothing_unsafe() -> None:
+    linter = Path(sys.executable).parent / "zizmor"
+    command = [linter, "--offline", "--persona", "pedantic", "--strict-collection", "--format", "plain"]
+    result = subprocess.run([*command, PROJECT / ".github"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name in WORKFLOWS:
+        assert f"completed .github/workflows/{name}.yml" in result.stderr.replace(f"{PROJECT}/", "")
+
+
 def test_no_workflow_gives_a_pull_request_the_base_branches_rights() -> None:
     # YAML 1.1 reads the key `on` as true.
     assert [name for name, flow in WORKFLOWS.items() if "pull_request_target" in flow[True]] == []
@@ -65,6 +98,15 @@ def test_an_update_is_never_cancelled() -> None:
         assert WORKFLOWS["deploy"]["jobs"][job]["concurrency"]["cancel-in-progress"] is False
 
 
+def test_production_gets_the_plan_that_was_shown_and_nothing_else() -> None:
+    jobs = WORKFLOWS["deploy"]["jobs"]
+    scripts = {name: [each.get("run", "") for each in jobs[name]["steps"]] for name in ("plan", "prod")}
+    assert 'python -m ops preview "$STACK" --out plans --plan' in scripts["plan"]
+    assert any('--out "$GITHUB_STEP_SUMMARY"' in script for script in scripts["plan"])
+    assert 'python -m ops deploy "$STACK" --plan "plans/$STACK.plan"' in scripts["prod"]
+    assert (jobs["prod"]["environment"], jobs["prod"]["needs"]) == ("prod", ["stacks", "plan"])
+
+
 def test_what_the_workflows_install_has_a_version() -> None:
     pinned = (PROJECT / "requirements.txt").read_text()
     for name in (PROJECT / ".github/requirements.in").read_text().splitlines():
@@ -76,14 +118,19 @@ def report_step() -> Any:
     return found
 
 
-def replay(folder: Path, *head: Step, policies: Any = (), label: str = "none") -> tuple[int, str]:
+def replay(
+    folder: Path, *head: Step, policies: Any = (), label: str = "none", expected: tuple[str, ...] = ("platform-prod",)
+) -> tuple[int, str]:
     """The report step, as the workflow runs it, on previews of platform-prod: its exit status and the comment."""
     for side, steps in (("base", (head[0],)), ("head", head)):
         (folder / "previews" / side).mkdir(parents=True, exist_ok=True)
         text = stream(*steps, policies=policies if side == "head" else ())
         (folder / "previews" / side / "platform-prod.json").write_text(text)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT), "ALLOWED": label, "LINK": "https://x/1"}
+    environment = {
+        **os.environ, "PATH": path, "PYTHONPATH": str(PROJECT), "ALLOWED": label, "LINK": "https://x/1",
+        "STACKS": json.dumps(expected),
+    }  # fmt: skip
     result = subprocess.run(["bash", "-ec", report_step()["run"]], cwd=folder, env=environment, check=False)
     return result.returncode, (folder / "comment.md").read_text()
 
@@ -122,6 +169,13 @@ def test_a_dangerous_change_of_production_fails_with_a_comment_that_says_why(tmp
         assert words in head
     status, _ = replay(tmp_path, SAME, *dangerous, label="allow-destructive")
     assert status == 0
+
+
+def test_a_stack_whose_preview_left_nothing_blocks_the_change(tmp_path: Path) -> None:
+    status, comment = replay(tmp_path, SAME, expected=("platform-prod", "serve-prod"))
+    assert status == 1
+    assert "- `serve-prod`: **the preview failed**" in comment
+    assert "its preview left nothing: see the log of its job" in comment
 
 
 @pytest.mark.parametrize(

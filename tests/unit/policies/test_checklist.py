@@ -54,6 +54,19 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
      "no max_replicas"),
 ]  # fmt: skip
 
+# Of a whole stack, with a test of its own below: broken and kept.
+BROKEN_ELSEWHERE = {"ray-metrics-scraped"}
+# The ten points, in the order in which the list is usually given.
+POINTS = (
+    "ray-versions-pinned", "ray-head-idle", "ray-serve-ongoing", "ray-managed", "ray-serve-downscale",
+    "ray-storage-s3", "ray-register-timeout", "ray-metrics-scraped", "ray-drill-recorded", "ray-graceful-bounded",
+)  # fmt: skip
+
+
+def test_each_of_the_ten_points_is_a_rule_with_a_case_that_breaks_it() -> None:
+    assert sorted(POINTS) == sorted(rule.name for rule in RULES if rule.category == "checklist")
+    assert set(POINTS) == {rule for rule, _, _ in BROKEN} | BROKEN_ELSEWHERE
+
 
 def of(said: list[Said], rule: str) -> list[Said]:
     return [each for each in said if each.rule == rule]
@@ -114,8 +127,10 @@ def head_only() -> tuple[str, dict[str, Any]]:
 def test_a_platform_scrapes_heads_and_workers_by_monitors_that_select_them(
     running: Analyzer, resources: dict[str, tuple[str, dict[str, Any]]], missing: list[str]
 ) -> None:
-    running.configure("platform-prod")
-    said = "\n".join(each.message for each in of(running.whole(resources), "ray-metrics-scraped"))
+    running.configure("platform-staging")  # judged like prod, where the rule is waived for now
+    found = of(running.whole(resources), "ray-metrics-scraped")
+    assert {each.level for each in found} <= {MANDATORY}
+    said = "\n".join(each.message for each in found)
     assert [role for role in ("heads", "workers") if f"scrapes the {role}" in said] == missing
 
 

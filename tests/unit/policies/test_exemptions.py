@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from policies import drills
 from policies.exemptions import Exemption, ExemptionError, load
 from policies.pack import LEVEL_VARIABLE
 from tests.unit.policies.analyzer import ADVISORY, MANDATORY, PACK, Analyzer, kind_of
@@ -19,6 +21,10 @@ RULES = ("ray-head-idle", "pods-restricted")
 WHOLE: dict[str, Any] = {
     "rule": "ray-head-idle", "resource": "urn:pulumi:serve-prod::manta::*::job", "reason": "a test of it",
     "expires": datetime.date(2030, 1, 31),
+}  # fmt: skip
+DRILL: dict[str, Any] = {
+    "bundle": "c0de" * 16, "drill": "one of two workers deleted in epoch 3", "stack": "train-dev-drill",
+    "day": "2026-11-02", "passed": True,
 }  # fmt: skip
 BUSY = bent(run(), "spec/rayClusterSpec/headGroupSpec/rayStartParams", {})
 
@@ -89,9 +95,34 @@ def test_a_pack_with_a_broken_exemption_does_not_start_and_says_why(pack: Path) 
 
 
 def test_a_recorded_drill_lets_its_bundle_into_production(pack: Path) -> None:
-    (pack / "drills.json").write_text(f'[{{"bundle": "{"c0de" * 16}", "passed": true}}]')
+    (pack / "drills.json").write_text(json.dumps([DRILL]))
     with Analyzer("serve-prod", pack) as analyzer:
         assert "ray-drill-recorded" not in [said.rule for said in analyzer.resource(kind_of(run()), run())]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[", "drills.json is no JSON"),
+        ("{}", "drills.json holds no list"),
+        ("[1]", "entry 1 is no mapping"),
+        (json.dumps([DRILL, {"bundle": "c0de" * 16, "passed": True}]), "entry 2: a drill has bundle, drill, stack"),
+        (json.dumps([{**DRILL, "bundle": "main"}]), "bundle main is no hash"),
+        (json.dumps([{**DRILL, "passed": "yes"}]), "passed yes is neither"),
+        (json.dumps([{**DRILL, "day": "soon"}]), "day soon is no day"),
+        (json.dumps([{**DRILL, "drill": ""}]), "say in `drill` what was taken away"),
+    ],
+)
+def test_a_record_of_drills_that_is_not_whole_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "drills.json").write_text(text)
+    with pytest.raises(drills.DrillError) as caught:
+        drills.load(tmp_path / "drills.json")
+    assert words in str(caught.value)
+
+
+def test_a_drill_that_was_not_passed_lets_nothing_into_production(tmp_path: Path) -> None:
+    (tmp_path / "drills.json").write_text(json.dumps([{**DRILL, "passed": False}]))
+    assert drills.load(tmp_path / "drills.json") == frozenset()
 
 
 def test_the_level_can_only_be_made_stricter() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from policies import serve_keys
 from policies.catalogue import RULES
-from tests.contract.manifests import platform_manifests, ray_job, ray_service, run_manifests
-from tests.unit.policies.analyzer import MANDATORY, UNKNOWN, Analyzer, changed, kind_of
+from tests.contract.manifests import platform_manifests, ray_ingress, ray_job, ray_service, run_manifests
+from tests.unit.policies import test_checklist, test_workbench_and_ingress
+from tests.unit.policies.analyzer import MANDATORY, PACK, UNKNOWN, Analyzer, changed, kind_of
 from tests.unit.policies.good import bent, with_variable
 
 SPOT, ON_DEMAND = ({"karpenter.sh/capacity-type": value} for value in ("spot", "on-demand"))
@@ -160,6 +161,9 @@ def test_a_broken_rule_stops_production(
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("", placed(JOB)),
+    ("", bent(SERVICE, f"{SERVICE_HEAD}/template/spec/nodeSelector", ON_DEMAND)),
+    ("", {"apiVersion": "v1", "kind": "Namespace",
+          "metadata": {"name": "x", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
     ("", pool()),
     (AWS["template"], TEMPLATE),
     (AWS["eks"], EKS),
@@ -168,6 +172,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     (AWS["policy"], policy(allow("ec2:DescribeInstances"), allow("s3:PutObject", "arn:aws:s3:::b/*"),
      allow("ec2:RunInstances", Condition={"StringEquals": {"aws:RequestTag/a": "b"}}))),
     (AWS["bucket"], {"tags": KEPT}),
+    ("", ray_ingress()),
 ]  # fmt: skip
 
 
@@ -215,6 +220,7 @@ WHOLE: list[tuple[str, dict[str, tuple[str, dict[str, Any]]], str]] = [
     ("network-default-deny", {"ray": namespace("ray"), "p": deny("other")}, "namespace ray has no NetworkPolicy"),
     ("network-default-deny", {"ray": namespace("ray"), "p": deny("ray", ingress=[{}])}, "namespace ray has no"),
     ("network-default-deny", {"ray": namespace("ray"), "p": deny("ray")}, ""),
+    ("network-default-deny", {"ray": namespace("ray"), "p": (deny("ray")[0], {})}, ""),  # of no cluster yet
     ("aws-buckets-private", {"b": (AWS["bucket"], {"bucket": "b"})}, "public access is not blocked"),
     ("aws-buckets-private", {"b": (AWS["bucket"], {"bucket": "b"}),
      "k": ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", BLOCK)}, "no policy denies requests without TLS"),
@@ -256,11 +262,17 @@ def test_an_unknown_policy_document_is_not_taken_for_a_good_one(prod: Analyzer) 
     assert "can't run policy 'aws-iam-narrow'" in said.message
 
 
-def test_every_rule_has_a_test_that_breaks_it() -> None:
-    from tests.unit.policies import test_checklist
+def test_every_rule_has_a_case_that_breaks_it() -> None:
+    rows = (*BROKEN, *test_checklist.BROKEN, *test_workbench_and_ingress.BROKEN)
+    broken = {row[0] for row in rows} | {row[0] for row in WHOLE if row[2]}
+    assert {rule.name for rule in RULES} - broken - test_checklist.BROKEN_ELSEWHERE == set()
 
-    tested = {row[0] for row in BROKEN} | {row[0] for row in WHOLE} | {row[0] for row in test_checklist.BROKEN}
-    assert {rule.name for rule in RULES} - tested == {"ray-metrics-scraped"}  # has a test of its own
+
+def test_every_rule_has_a_case_that_keeps_it() -> None:
+    """A resource of a type that the rule looks at is among those of which nothing is said."""
+    kept = {row[0] for row in WHOLE if not row[2]} | test_checklist.BROKEN_ELSEWHERE
+    kinds = {kind or kind_of(props) for kind, props in GOOD}
+    assert [rule.name for rule in RULES if rule.name not in kept and not rule.types & kinds] == []
 
 
 def test_the_keys_that_rules_know_are_those_that_the_program_knows() -> None:
@@ -268,3 +280,10 @@ def test_the_keys_that_rules_know_are_those_that_the_program_knows() -> None:
 
     for name in ("TOP_LEVEL", "APPLICATION", "DEPLOYMENT", "AUTOSCALING"):
         assert getattr(serve_keys, name) == getattr(rules_serve, name)
+
+
+def test_the_documentation_lists_every_rule_as_it_is() -> None:
+    shown = (PACK.parent / "docs" / "policies.md").read_text()
+    rows = {f"| `{rule.name}` | {rule.severity} | {rule.why} | {rule.fix} |" for rule in RULES}
+    assert {row for row in rows if row not in shown} == set()
+    assert shown.count("\n| `") == len(RULES)

@@ -1,0 +1,93 @@
+"""Known failures before a pod has a place: capacity, quotas, admission and scheduling.
+
+The words are those of Kubernetes 1.34, Karpenter 1.14.1 and EC2; the first cause that fits a complaint is taken.
+"""
+
+from __future__ import annotations
+
+from ops.diagnose.cause import Cause, cause
+
+CAUSES: tuple[Cause, ...] = (
+    cause("spot-role-missing", "capacity event schedule", r"ServiceLinkedRoleCreationNotPermitted",
+          "the account has never used spot and lacks its service-linked role",
+          "create it once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"),
+    cause("spot-quota", "capacity event schedule", r"MaxSpotInstanceCountExceeded",
+          "the account's quota of spot vCPUs is used up; new accounts have none for GPUs",
+          "ask for more of All G and VT Spot Instance Requests in Service Quotas; on-demand pools are tried meanwhile"),
+    cause("vcpu-quota", "capacity event schedule", r"VcpuLimitExceeded",
+          "the account's quota of on-demand vCPUs is used up; new accounts have none for GPUs",
+          "ask for more of Running On-Demand G and VT instances in Service Quotas (`ops preflight` shows it)"),
+    cause("subnet-full", "capacity event schedule",
+          r"InsufficientFreeAddressesInSubnet|failed to assign an IP address to container",
+          "a subnet has no free addresses", "give the network larger or more subnets (manta:aws.network.cidr)"),
+    cause("launch-forbidden", "capacity event", r"UnauthorizedOperation|is not authorized to perform: (?P<what>\S+)",
+          "AWS forbids Karpenter to launch machines {what}",
+          "compare the role of Karpenter's controller with the platform stack: pulumi preview --refresh -s platform-…"),
+    cause("no-capacity", "capacity event schedule",
+          r"InsufficientInstanceCapacity|UnfulfillableCapacity|InsufficientCapacity|insufficient capacity",
+          "AWS has no machine of the wanted types at the moment",
+          "wait, or let more families, sizes and zones in (manta:aws.capacity.gpu); a rung of lower weight takes over"),
+    cause("pool-limit", "capacity event schedule", r"exceed limits for nodepool|limits? exceeded for nodepool",
+          "the NodePool has reached its limit, so nothing is launched",
+          "end other runs (`ops runs`), or raise manta:aws.capacity.gpu.limit and the environment's GPUs in "
+          "policies/limits.json"),
+    cause("node-class-not-ready", "capacity event", r"NodeClassNotReady|NodeClass.*not ready|Ready is (False|Unknown)",
+          "Karpenter cannot use the EC2NodeClass: its image, subnets, security groups or profile were not found",
+          "kubectl describe ec2nodeclass, and compare the names with the platform stack"),
+    cause("gpu-plugin-missing", "capacity", r"Resource .?\"?nvidia\.com/gpu.* not registered|ResourceNotRegistered",
+          "the machine runs, but offers no GPU: the device plugin has not registered it",
+          "kubectl -n kube-system get pods -l name=nvidia-device-plugin-ds -o wide, and look at its log on that node"),
+    cause("node-not-joined", "capacity", r"Registered is (Unknown|False): \w*: ?(?P<what>.*)",
+          "a machine was launched and has not joined the cluster {what}",
+          "look at its console output in EC2; usual reasons: no access entry for the node role, no way to the API "
+          "server"),
+    cause("no-type-fits", "capacity event schedule",
+          r"NoCompatibleInstanceTypes|no instance type (satisfied|satisfies|has enough|which)"
+          r"|filtered out all compatible",
+          "no instance type of the NodePools can hold the pod",
+          "ask for less, or let larger sizes in (manta:aws.capacity.gpu.sizes)"),
+    cause("quota", "create event run endpoint",
+          r"exceeded quota: (?P<quota>[^,]+), requested: (?P<wanted>.+?), used: (?P<used>.+?), limited: (?P<limit>\S+)",
+          "the namespace's quota {quota} is used up: {wanted} is wanted, {used} is in use, the limit is {limit}",
+          "end other runs (`ops runs`), ask for less, or raise the quota in the platform's stack file"),
+    cause("pod-security", "create event run endpoint", r"violates PodSecurity \"(?P<level>[^\"]+)\": (?P<what>[^(,]+)",
+          "the namespace admits only {level} pods, and this one has {what}",
+          "give every container the security context of infra/kubernetes/security.py, submitter and autoscaler too"),
+    cause("service-account-missing", "create event run", r"serviceaccount \"(?P<name>[^\"]+)\" not found",
+          "the service account {name} does not exist", "bring the platform stack up again: it makes it"),
+    cause("namespace-ending", "create event run", r"because it is being terminated",
+          "the namespace is being deleted", "wait until it is gone, then bring the platform stack up again"),
+    cause("job-gave-up", "create", r"BackoffLimitExceeded",
+          "the job's pods failed as often as it lets them", "see why they fail; a job does not start again by itself"),
+    cause("claim-missing", "schedule", r"persistentvolumeclaim \"(?P<name>[^\"]+)\" not found",
+          "the volume claim {name} does not exist", "make it, or correct claimName; the platform stack owns its own"),
+    cause("storage-class-missing", "schedule", r"storageclass\.storage\.k8s\.io \"(?P<name>[^\"]+)\" not found",
+          "the storage class {name} does not exist, so the volume is never made",
+          "name one of `kubectl get storageclass`"),
+    cause("claim-unbound", "schedule", r"unbound immediate PersistentVolumeClaims",
+          "a volume claim of the pod is not bound to a volume",
+          "kubectl describe pvc says why: no volume of that class and size, or no provisioner for the class"),
+    cause("volume-elsewhere", "schedule", r"volume node affinity conflict",
+          "the pod's volume lies in a zone or on a node that the pod cannot go to",
+          "let the pod go there (zone in its node selector), or delete the claim if its data may go"),
+    cause("node-not-ready", "schedule", r"node\.kubernetes\.io/(not-ready|unreachable|network-unavailable)",
+          "a node does not report to the API server", "kubectl describe node; locally `make status` and `make up`"),
+    cause("cordoned", "schedule", r"were unschedulable|node\.kubernetes\.io/unschedulable",
+          "nodes are closed to new pods", "kubectl uncordon NODE, unless somebody is draining it"),
+    cause("no-gpu", "schedule", r"Insufficient (?P<what>nvidia\.com/gpu)",
+          "no node has a free {what}",
+          "if Karpenter should launch one, see its NodeClaims (kubectl get nodeclaim) and the quotas (`ops "
+          "preflight`); "
+          "a cluster without GPUs needs manta:workers.gpus 0"),
+    cause("too-large", "schedule", r"Insufficient (?P<what>cpu|memory|ephemeral-storage)|Too many (?P<pods>pods)",
+          "no node has room for what the pod asks for ({what}{pods})",
+          "ask for less (manta:workers, manta:head), end other runs (`ops runs`), or add nodes"),
+    cause("taint", "schedule", r"untolerated taint\(?s?\)? ?\{?(?P<what>[^}]*)",
+          "nodes are there, and their taint {what} keeps the pod off", "tolerate it, or place the pod on other nodes"),
+    cause("selector", "schedule", r"didn't match Pod's node affinity/selector",
+          "no node has the labels that the pod selects",
+          "compare nodeSelector and affinity of the pod with `kubectl get nodes --show-labels`"),
+    cause("spread", "schedule", r"anti-affinity rules|topology spread constraints",
+          "the pod must not share a node or zone with the pods that are there", "add a node, or ask for fewer "
+          "replicas"),
+)  # fmt: skip
