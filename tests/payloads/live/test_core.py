@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -93,18 +94,15 @@ def test_a_gradient_that_comes_again_counts_once(ray_cluster: str):
         ray.kill(actor)
 
 
-def test_a_full_queue_holds_pushes_back(ray_cluster: str):
-    problem = server.Problem(size=10, workers=1, steps=50, in_flight=50)
-    actor = server.find_or_start("full", problem, queue=2)
-    try:
-        ray.get([actor.push.remote(0, step, np.ones(10, np.float32)) for step in range(50)])
-        stats = ray.get(actor.drain.remote())
-        assert stats["applied"] == 50
-        assert stats["longest"] == 2, "never more than its bound"
-        assert stats["waited"] > 0
-        assert ray.get(actor.pull.remote()).tolist() == [-50.0] * 10
-    finally:
-        ray.kill(actor)
+def test_a_full_queue_holds_pushes_back():
+    async def push_all_at_once() -> tuple[dict[str, int], list[float]]:
+        held = server.ParameterServer(size=10, queue=2)
+        await asyncio.gather(*(held.push(0, step, np.ones(10, np.float32)) for step in range(50)))
+        return await held.drain(), (await held.pull()).tolist()
+
+    stats, weights = asyncio.run(push_all_at_once())
+    assert stats == {"applied": 50, "longest": 2, "waited": 48, "again": 0}
+    assert weights == [-50.0] * 10
 
 
 @pytest.mark.parametrize(
@@ -150,6 +148,6 @@ def test_no_more_tasks_run_than_allowed_and_a_failure_comes_out_as_itself(ray_cl
 
     found = list(bounded(note, range(6), (str(tmp_path),), Limits(at_once=2)))
     assert sorted(item for item, _ in found) == list(range(6))
-    assert max(running for _, running in found) == 2
+    assert max(running for _, running in found) <= 2
     with pytest.raises(PayloadError, match="seven"):
         list(bounded(note, range(5, 20), (str(tmp_path),), Limits(at_once=2)))
