@@ -28,8 +28,8 @@ MODULE = "payloads.batch.predict"
 MODEL = "batched"
 ROWS = 24_000
 # Two files of six row groups, one group to a unit: twelve units.
-# One row a pass: a unit takes long enough for something to be killed between two.
-SMALL = {"model_name": MODEL, "source": "rows", "unit_mib": 1, "num_workers": 2, "batch_rows": 1}
+# Four rows a pass: a unit takes long enough for something to be killed between two.
+SMALL = {"model_name": MODEL, "source": "rows", "unit_mib": 1, "num_workers": 2, "batch_rows": 4}
 UNITS = 12
 
 
