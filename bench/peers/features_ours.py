@@ -33,7 +33,9 @@ def main(source: Path, out: Path) -> None:
         (out / name).mkdir(parents=True)
     storage = Storage(pyarrow.fs.LocalFileSystem(), str(root))  # type: ignore[arg-type]
     started = time.monotonic()
-    ray.init(num_cpus=WORKERS, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        "local", num_cpus=WORKERS, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False, log_to_driver=False
+    )
     ready = time.monotonic()
     watch = Watch()
     origin = parquet.survey(storage, settings.folder, lambda schema: frame.misfit(schema, declared))

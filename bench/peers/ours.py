@@ -15,7 +15,7 @@ from payloads.serving.classifier import deployment
 from payloads.serving.settings import ClassifierArgs
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[2])})
     served = deployment.options(num_replicas=2, ray_actor_options={"num_cpus": 1})
     serve.run(served.bind(ClassifierArgs(model_name=sys.argv[1])))

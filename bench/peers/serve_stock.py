@@ -36,7 +36,7 @@ class Classifier:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[3])})
     serve.run(Classifier.options(max_ongoing_requests=int(sys.argv[1])).bind(sys.argv[2]))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

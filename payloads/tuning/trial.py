@@ -18,8 +18,8 @@ from torch import nn
 
 from payloads.common import checkpoints, seeds
 from payloads.training.batches import Batch, shuffled
-from payloads.training.loop import evaluate_epoch, train_epoch
 from payloads.training.model import Mlp
+from payloads.training.steps import evaluate_epoch, train_epoch
 from payloads.tuning.settings import TuneSettings
 from payloads.tuning.space import DEPTH
 

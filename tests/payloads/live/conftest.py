@@ -72,6 +72,6 @@ def ray_cluster(s3: S3, mlflow_server: Mlflow, environment: pytest.MonkeyPatch) 
     environment.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).resolve().parents[3])]))
     import ray
 
-    context = ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
+    context = ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield context.address_info["gcs_address"]
     ray.shutdown()

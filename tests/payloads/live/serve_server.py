@@ -30,7 +30,7 @@ def main() -> None:
     from payloads.serving.classifier import app, deployment
     from payloads.serving.settings import ClassifierArgs
 
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
     args = ClassifierArgs(**json.loads(sys.argv[1]))
     serve.run(app(args), name="digits")
