@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,14 @@ def drive(entry: Callable[[list[str]], None], on_line: Callable[[str], None] | N
     return output
 
 
-def drive_until(module: str, address: str, fatal: Callable[[str], bool], **flags: Any) -> Output:
-    """Run a driver in a process of its own, joined to the Ray at `address`, and SIGKILL it at the first fatal line."""
+def drive_until(
+    module: str,
+    address: str,
+    fatal: Callable[[str], bool] = lambda _: False,
+    when: Callable[[], bool] = lambda: False,
+    **flags: Any,
+) -> Output:
+    """Run a driver in a process of its own, joined to the Ray at `address`; SIGKILL it at a fatal line or `when`."""
     output = Output()
     process = subprocess.Popen(
         [sys.executable, "-m", module, *_arguments(flags)],
@@ -89,7 +95,7 @@ def drive_until(module: str, address: str, fatal: Callable[[str], bool], **flags
     )
     watchdog = threading.Timer(TIMEOUT_S, process.kill)
     watchdog.start()
-    with process:
+    with process, watching(when, process.kill):
         assert process.stdout is not None
         for line in process.stdout:
             output.lines.append(line.rstrip("\n"))
@@ -98,6 +104,27 @@ def drive_until(module: str, address: str, fatal: Callable[[str], bool], **flags
     watchdog.cancel()
     output.status = process.returncode
     return output
+
+
+@contextlib.contextmanager
+def watching(when: Callable[[], bool], act: Callable[[], None]) -> Iterator[threading.Event]:
+    """Look every 50 ms, in a thread, and `act` once; the event says whether that happened."""
+    ended, acted = threading.Event(), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            if when():
+                act()
+                acted.set()
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield acted
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _arguments(flags: dict[str, Any]) -> list[str]:

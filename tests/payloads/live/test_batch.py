@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import threading
 
 import mlflow
 import numpy as np
@@ -13,7 +12,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from drivers import Output, drive, drive_until
+from drivers import Output, drive, drive_until, watching
 from quick import Quick
 from services import BUCKET, S3, Mlflow
 
@@ -84,6 +83,11 @@ def written(s3: S3, prefix: str) -> dict[str, str]:
     return {entry["Key"]: entry["LastModified"].isoformat() for entry in listed.get("Contents", [])}
 
 
+def receipts(s3: S3, run: str) -> list[str]:
+    """Units of a run that are done."""
+    return [key for key in s3.keys(f"batch/predictions/{run}-") if "/receipts/" in key]
+
+
 def once(storage: Storage, output: Output) -> pa.Table:
     """The answers, which must be one for each row."""
     assert output.status == 0, output.text
@@ -131,7 +135,7 @@ def test_a_driver_killed_midway_answers_no_row_twice_and_keeps_its_version(
     first: Output, storage: Storage, ray_cluster: str, s3: S3, client: mlflow.MlflowClient, champion: str
 ):
     killed = drive_until(
-        MODULE, ray_cluster, lambda line: f"of {UNITS} units" in line, run_name="killed", **{**SMALL, "num_workers": 1}
+        MODULE, ray_cluster, when=lambda: bool(receipts(s3, "killed")), run_name="killed", **{**SMALL, "num_workers": 1}
     )
     assert killed.status == -signal.SIGKILL, killed.text
     before = written(s3, "batch/predictions/killed-")
@@ -155,17 +159,16 @@ def test_a_driver_killed_midway_answers_no_row_twice_and_keeps_its_version(
     assert table.equals(once(storage, first))
 
 
-def test_an_actor_killed_midway_costs_no_row(first: Output, storage: Storage, champion: str):
-    struck = threading.Event()
+def test_an_actor_killed_midway_costs_no_row(first: Output, storage: Storage, s3: S3, champion: str):
+    def strike() -> None:
+        for process in predictors():
+            os.kill(process, signal.SIGKILL)
+        at_strike.extend(receipts(s3, "struck"))
 
-    def strike(line: str) -> None:
-        if f"of {UNITS} units" in line and not struck.is_set():
-            struck.set()
-            for process in predictors():
-                os.kill(process, signal.SIGKILL)
-
-    output = drive(predict.main, strike, run_name="struck", **{**SMALL, "num_workers": 1})
-    assert struck.is_set()
+    at_strike: list[str] = []
+    with watching(lambda: bool(receipts(s3, "struck")), strike):
+        output = drive(predict.main, run_name="struck", **{**SMALL, "num_workers": 1})
+    assert 1 <= len(at_strike) < UNITS, "the actor was killed between two units"
     assert once(storage, output).equals(once(storage, first))
 
 
