@@ -102,19 +102,21 @@ def test_a_driver_killed_midway_goes_on_as_if_nothing_had_happened(
 ):
     """Same seed, same losses to the last bit: weights, optimizer, schedule, dropout and batch order all come back.
 
-    Also when the newest checkpoint has a flipped bit: it is known by its digest, and the one before it is used.
+    Also when the newest checkpoints have a flipped bit: they are known by their digest, and the one before is used. All
+    but the oldest are flipped, because the newest may not be recorded yet when the driver dies.
     """
     name = f"killed-{damaged}".lower()
     killed = train_until(ray_cluster, lambda line: line.startswith("progress: epoch 3/"), run_name=name)
     assert killed.status == -signal.SIGKILL, killed.text
-    newest = max(key for key in s3.keys(f"payloads/runs/{name}-") if key.endswith("state.pt"))
-    if damaged:
-        flip(s3, newest)
+    oldest, *newer = sorted(key for key in s3.keys(f"payloads/runs/{name}-") if key.endswith("state.pt"))
+    assert newer, f"only {oldest} was there when the driver died"
+    for key in newer if damaged else ():
+        flip(s3, key)
     resumed = train(run_name=name)
     assert resumed.status == 0, resumed.text
-    assert resumed.epochs[0] >= (3 if damaged else 4), "epochs with a whole checkpoint are not trained again"
+    assert resumed.epochs[0] >= (2 if damaged else 4), "epochs with a whole checkpoint are not trained again"
     assert resumed.epochs[-1] == 6
-    assert any("1 damaged checkpoints were passed over" in line for line in resumed.lines) is damaged, resumed.text
+    assert any("damaged checkpoints were passed over" in line for line in resumed.lines) is damaged, resumed.text
     assert losses(client, only_run(client, name).info.run_id) == losses(client, first.result["run_id"])
     assert resumed.result["accuracy"] == first.result["accuracy"]
 
