@@ -8,17 +8,17 @@ ENV  ?= local
 up: ## Bring everything up and end with a model that answers; RUN=name ARGS="lr=0.01" starts another run
 	@./local/bootstrap up --environment '$(ENV)' --run '$(RUN)' --arguments '$(ARGS)'
 
-down: ## Stop the local cluster; its state stays
-	@./local/bootstrap down
+down: ## Stop the local cluster, its state stays; ENV=sim: end the simulated AWS
+	@./local/bootstrap down --environment '$(ENV)'
 
 status: ## Show what runs, where, and how to log in
-	@./local/bootstrap status
+	@./local/bootstrap status --environment '$(ENV)'
 
 token: ## Print the token that the Ray dashboard asks for
 	@./local/bootstrap token
 
 env: ## Print the shell exports for calling pulumi and kubectl by hand: eval "$(make -s env)"
-	@./local/bootstrap env
+	@./local/bootstrap env --environment '$(ENV)'
 
 clean: ## Stop the local cluster and delete its state and caches
 	@./local/bootstrap clean

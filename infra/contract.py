@@ -8,28 +8,35 @@ from typing import Any, cast
 
 from infra import references
 from infra.errors import ContractError
+from infra.ray.placement import EVERYWHERE, Placements
 from infra.ray.specs import Surroundings
 from infra.stack import StackName
 
 # Raised when a field is added, removed or changes its meaning; a platform of another version is refused.
-VERSION = 1
+VERSION = 2
 OUTPUT = "contract"
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Typed outputs of a platform stack. All are plain text: secrets stay in the cluster, named here."""
+    """Typed outputs of a platform stack. All are plain: secrets stay in the cluster, named here.
+
+    `kubeconfig` has no credentials, and `cluster` names the cluster whatever its kubeconfig says; both are empty where
+    KUBECONFIG says which cluster it is."""
 
     namespace: str
     service_account: str
     auth_secret: str
-    credentials_secret: str
+    credentials_secret: str  # empty: pods have a role
     storage: str
     s3_endpoint: str  # empty: AWS itself
     s3_region: str
     mlflow_uri: str
     image: str
     ray_version: str
+    kubeconfig: str = ""
+    cluster: str = ""
+    placements: Placements = EVERYWHERE
 
     def surroundings(self) -> Surroundings:
         return Surroundings(
@@ -41,11 +48,12 @@ class Contract:
             s3_endpoint=self.s3_endpoint,
             s3_region=self.s3_region,
             mlflow_uri=self.mlflow_uri,
+            placements=self.placements,
         )
 
 
 def to_output(contract: Contract) -> dict[str, Any]:
-    return {"version": VERSION, **asdict(contract)}
+    return {"version": VERSION, **asdict(contract)}  # asdict goes into the placements too
 
 
 def from_output(value: object, stack: StackName) -> Contract:
@@ -60,11 +68,15 @@ def from_output(value: object, stack: StackName) -> Contract:
         raise ContractError(
             f"stack {stack.platform} keeps version {version} of the contract and {stack} needs {VERSION}: {remedy}"
         )
-    names = [field.name for field in fields(Contract)]
+    placements = offered.pop("placements", None)
+    names = [field.name for field in fields(Contract) if field.name != "placements"]
     for name in names:
         if not isinstance(offered.get(name), str):
             raise ContractError(f"stack {stack.platform} offers no {name}, which {stack} needs: {remedy}")
-    return Contract(**{name: offered[name] for name in names})
+    if not isinstance(placements, Mapping):
+        raise ContractError(f"stack {stack.platform} offers no placements, which {stack} needs: {remedy}")
+    placed = Placements.from_output(cast(Mapping[str, Any], placements))
+    return Contract(**{name: offered[name] for name in names}, placements=placed)
 
 
 async def read(stack: StackName) -> Contract:

@@ -10,7 +10,8 @@ from infra.errors import SettingsError
 
 PROJECT = "manta"
 LAYERS = ("platform", "train", "serve")
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "sim", "dev", "prod")
+PRODUCTION = "prod"
 # With a hyphen and eight characters of hash the name of a run's RayJob stays within KubeRay's 47.
 MAX_RUN = 38
 _RUN = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")

@@ -9,6 +9,7 @@ VERSIONS = MappingProxyType(
         "kubernetes": "1.34",
         "kuberay": "1.6.2",
         "karpenter": "1.14.1",
+        "nvidia-device-plugin": "0.18.2",
         "ray": "2.60.0",
         "python": "3.11",
         "torch": "2.15.0",

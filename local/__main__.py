@@ -13,16 +13,23 @@ from rich.console import Console
 
 from local import errors, progress, settings
 
+# Where a command works: this machine's own cloud, or the simulated AWS on it.
+Environment = Annotated[str, typer.Option("--environment", help="`local` or `sim`.")]
+SIM = "sim"
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.command()
 def up(
-    environment: Annotated[str, typer.Option(help="The environment to bring up.")] = "local",
+    environment: Environment = "local",
     run: Annotated[str, typer.Option(help="Name of a training run of its own.")] = "",
     arguments: Annotated[str, typer.Option(help="Parameters of that run, as name=value.")] = "",
 ) -> None:
     """Bring everything up and end with a model that answers."""
+    if environment == SIM:
+        _up_sim(run, arguments)
+        return
     from local.up import flow, summary
 
     shown = flow.up(settings.load(), flow.Request(environment, run, arguments), progress.reporter())
@@ -30,29 +37,58 @@ def up(
     summary.show(Console(), shown, f"{again}; make down stops it all and keeps its state")
 
 
+def _up_sim(run: str, arguments: str) -> None:
+    from local.sim import flow
+    from local.sim import settings as sim
+
+    if run or arguments:
+        raise errors.MantaError("ENV=sim brings up the standing stacks alone: leave RUN and ARGS out")
+    flow.show(Console(), flow.up(sim.load(), progress.reporter()))
+
+
 @app.command()
-def down() -> None:
-    """Stop the local cluster; its state stays."""
+def down(environment: Environment = "local") -> None:
+    """Stop the local cluster, its state stays; or end the simulated AWS, of which nothing stays."""
+    if environment == SIM:
+        from local.sim import flow
+        from local.sim import settings as sim
+
+        flow.down(sim.load(), progress.reporter())
+        return
     from local import cluster
 
     cluster.down(settings.load(), progress.reporter())
 
 
 @app.command()
-def status() -> None:
+def status(environment: Environment = "local") -> None:
     """What runs, where, and how to log in; the exit status is 1 when something is not well."""
+    if environment == SIM:
+        from local.sim import flow
+        from local.sim import settings as sim
+
+        raise SystemExit(0 if flow.status(sim.load(), Console()) else errors.EXIT_FAILURE)
     from local.up import status as report
 
     raise SystemExit(0 if report.show(settings.load(), Console()) else errors.EXIT_FAILURE)
 
 
 @app.command()
-def env() -> None:
+def env(environment: Environment = "local") -> None:
     """The shell exports for calling pulumi and kubectl by hand."""
     from local.up import shell
 
-    for name, value in shell.exports(settings.load()).items():
+    exported = _sim_exports() if environment == SIM else shell.exports(settings.load())
+    for name, value in exported.items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+def _sim_exports() -> dict[str, str]:
+    from local.engine.environment import exports
+    from local.sim import flow
+    from local.sim import settings as sim
+
+    return exports(flow.variables(sim.load()))
 
 
 @app.command()

@@ -9,8 +9,10 @@ from local.environment import CHECKOUT, VENV, ensure_environment
 from local.progress import Reporter
 from local.settings import LocalSettings
 
-# Tiers in the order of their cost, so that a cheap failure is seen first. The last one uses the real cluster.
-TIERS = ("tests/unit", "tests/contract", "tests/payloads", "tests/graph", "tests/cluster")
+# Tiers in the order of their cost, so that a cheap failure is seen first. The last two use real clusters.
+TIERS = (
+    "tests/unit", "tests/contract", "tests/payloads", "tests/graph", "tests/aws", "tests/sim", "tests/cluster"
+)  # fmt: skip
 FAST = ("tests/unit", "tests/contract", "tests/payloads/code", "-m", "not cluster")
 
 

@@ -15,6 +15,8 @@ from local.errors import MantaError
 
 PREFIX = "MANTA_"
 PORT_PREFIX = "MANTA_PORT_"
+# The simulated AWS has settings of its own (local/sim/settings.py), whose names are close to these.
+SIM_PREFIX = "MANTA_SIM_"
 # These folders' names are pasted into the configuration of containerd, kubelet and HAProxy, each with quoting rules of
 # its own; what needs no quoting anywhere is accepted.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._+@/-]+")
@@ -124,7 +126,7 @@ def _default_cache_dir(env: Mapping[str, str]) -> str:
 def _refuse_misspelt(env: Mapping[str, str]) -> None:
     known = known_variables()
     for variable in env:
-        if variable in known or not variable.startswith(PREFIX):
+        if variable in known or not variable.startswith(PREFIX) or variable.startswith(SIM_PREFIX):
             continue
         close = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
         if variable.startswith(PORT_PREFIX) or close:

@@ -8,6 +8,7 @@ import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
 from ops import changed, cost, deploy, drift, policies, preview, publish, versions
+from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
@@ -26,6 +27,7 @@ app.command()(changed.changed)
 app.command()(deploy.deploy)
 app.command()(drift.drift)
 app.command()(publish.publish)
+app.command()(audit.audit)
 app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)

@@ -50,6 +50,9 @@ def default_deny(stack: Stack) -> Iterator[Finding]:
         for policy in stack.of(NETWORK_POLICY)
         if _denies(section(policy.props, "spec"))
     }
+    # In the preview of a cluster that is yet to be made its objects have no properties; `up` judges them.
+    if any(not policy.props.get("spec") for policy in stack.of(NETWORK_POLICY)):
+        return
     for namespace in stack.of(NAMESPACE):
         name = at(namespace.props, "metadata", "name") or namespace.name
         if name not in closed:

@@ -50,6 +50,8 @@ def _order(item: pytest.Item) -> int:
         return 3
     if item.get_closest_marker("cluster"):
         return 2
+    if PROJECT / "tests" / "sim" in item.path.parents:
+        return 1
     return 1 if PROJECT / "tests" / "cluster" in item.path.parents else 0
 
 

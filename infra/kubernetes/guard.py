@@ -17,13 +17,14 @@ def _provider() -> ResourceProvider:
     # Inside a function, so that it is stored in the state by value: the plugin that runs it need not find this module.
     class RunGuard(ResourceProvider):
         def create(self, props: dict[str, Any]) -> CreateResult:
-            return CreateResult(f"{props['namespace']}-runs", {"namespace": props["namespace"]})
+            return CreateResult(f"{props['namespace']}-runs", dict(props))
 
         def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-            return DiffResult(changes=_olds["namespace"] != _news["namespace"])
+            changed = any(_olds.get(key) != _news.get(key) for key in ("namespace", "kubeconfig"))
+            return DiffResult(changes=changed)
 
         def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-            return UpdateResult({"namespace": _news["namespace"]})
+            return UpdateResult(dict(_news))
 
         def delete(self, _id: str, _props: dict[str, Any]) -> None:
             import os
@@ -35,8 +36,15 @@ def _provider() -> ResourceProvider:
             from kubernetes import client, config
             from kubernetes.client.exceptions import ApiException
 
-            config.load_kube_config()
-            api: Any = client.CustomObjectsApi()
+            # Said by the platform where it made the cluster itself; the text has no credentials.
+            kubeconfig = _props.get("kubeconfig")
+            if kubeconfig:
+                import json
+
+                api: Any = client.CustomObjectsApi(config.new_client_from_config_dict(json.loads(kubeconfig)))
+            else:
+                config.load_kube_config()
+                api = client.CustomObjectsApi()
             found: list[str] = []
             for plural in ("rayjobs", "rayservices", "rayclusters"):
                 try:
@@ -61,5 +69,12 @@ def _provider() -> ResourceProvider:
 class RunGuard(Resource, module="manta", name="RunGuard"):
     """Refuses its own deletion while `namespace` holds Ray resources that no other Ray resource owns."""
 
-    def __init__(self, name: str, namespace: str, opts: pulumi.ResourceOptions) -> None:
-        super().__init__(_provider(), name, {"namespace": namespace}, opts)
+    def __init__(
+        self,
+        name: str,
+        namespace: str,
+        opts: pulumi.ResourceOptions,
+        kubeconfig: pulumi.Input[str] | None = None,
+    ) -> None:
+        where = {"kubeconfig": kubeconfig} if kubeconfig is not None else {}
+        super().__init__(_provider(), name, {"namespace": namespace, **where}, opts)

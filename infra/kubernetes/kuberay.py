@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,17 @@ CRDS_VARIABLE = "MANTA_CRDS"
 
 @dataclass(frozen=True)
 class KubeRayArgs:
-    """`namespace` is the operator's own, `watched` the one whose Ray resources it acts on."""
+    """`namespace` is the operator's own, `watched` the one whose Ray resources it acts on.
+
+    `placed`: where its pod may run, as fields of a pod's spec (nodeSelector, tolerations).
+    """
 
     namespace: str
     watched: str
     settings: KubeRaySettings
     image: pulumi.Input[str]
     crds: Path | None
+    placed: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack: str) -> Path | None:
@@ -52,7 +56,13 @@ def crd_folder(settings: KubeRaySettings, environment: Mapping[str, str], stack:
     return folder
 
 
-def operator_manifest(namespace: str, watched: str, image: pulumi.Input[str], memory: str) -> dict[str, Any]:
+def operator_manifest(
+    namespace: str,
+    watched: str,
+    image: pulumi.Input[str],
+    memory: str,
+    placed: Mapping[str, Any],
+) -> dict[str, Any]:
     def probe(path: str) -> dict[str, Any]:
         return {"httpGet": {"path": path, "port": "probes"}, "periodSeconds": 5, "failureThreshold": 5}
 
@@ -91,13 +101,14 @@ def operator_manifest(namespace: str, watched: str, image: pulumi.Input[str], me
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                     "terminationGracePeriodSeconds": 10,
                     "containers": [container],
+                    **placed,
                 },
             },
         },
     }
 
 
-def chart_values(watched: str, memory: str) -> dict[str, Any]:
+def chart_values(watched: str, memory: str, placed: Mapping[str, Any]) -> dict[str, Any]:
     """The same operator, said to the official chart."""
     return {
         "nameOverride": NAME,
@@ -108,6 +119,7 @@ def chart_values(watched: str, memory: str) -> dict[str, Any]:
         "resources": resources("50m", "128Mi", "1", memory),
         "securityContext": container_context(read_only=True),
         "podSecurityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        **placed,
     }
 
 
@@ -137,7 +149,7 @@ class KubeRay(pulumi.ComponentResource):
             # Helm never upgrades what lies in a chart's crds/.
             skip_crds=bool(crds),
             atomic=False,
-            values=chart_values(args.watched, args.settings.memory),
+            values=chart_values(args.watched, args.settings.memory, args.placed),
             opts=pulumi.ResourceOptions(parent=self, depends_on=crds),
         )
 
@@ -148,6 +160,6 @@ class KubeRay(pulumi.ComponentResource):
         ]
         register(
             "operator",
-            operator_manifest(args.namespace, args.watched, args.image, args.settings.memory),
+            operator_manifest(args.namespace, args.watched, args.image, args.settings.memory, args.placed),
             pulumi.ResourceOptions(parent=self, depends_on=[*crds, *rbac]),
         )

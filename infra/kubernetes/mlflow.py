@@ -21,7 +21,9 @@ PORT = 5000
 
 @dataclass(frozen=True)
 class MlflowArgs:
-    """`image` is the Ray image, which has MLflow of the matrix in it."""
+    """`image` is the Ray image, which has MLflow of the matrix in it.
+
+    With `database` (a Secret that holds `uri`) the server keeps its records there, and has no volume on `node`."""
 
     namespace: str
     node: str
@@ -31,6 +33,7 @@ class MlflowArgs:
     s3_endpoint: str
     s3_region: str
     credentials_secret: str
+    database: str = ""
 
 
 def uri(namespace: str) -> str:
@@ -64,19 +67,25 @@ def mlflow_server(args: MlflowArgs) -> Server:
             "--host", "0.0.0.0",  # noqa: S104 - inside a pod, behind NetworkPolicies
             "--port", str(PORT),
             "--workers", "1",
-            "--backend-store-uri", "sqlite:////data/mlflow.db",
+            *([] if args.database else ["--backend-store-uri", "sqlite:////data/mlflow.db"]),
             "--serve-artifacts",
             "--artifacts-destination", f"s3://{args.bucket}/mlflow",
             "--allowed-hosts", allowed_hosts(args.namespace, args.settings.allowed_hosts),
         ],
-        env=plain + credentials(args.credentials_secret),
+        env=plain + _database(args.database) + credentials(args.credentials_secret),
         port=PORT,
         probe_path="/health",
         resources=resources("50m", "512Mi", "1", "2Gi"),
-        claim=NAME,
+        claim=None if args.database else NAME,
         # Its first start migrates a fresh database, which takes tens of seconds on a busy machine.
         startup_seconds=240,
     )  # fmt: skip
+
+
+def _database(secret: str) -> list[dict[str, Any]]:
+    # By the environment: a command line shows in the list of processes.
+    source = {"secretKeyRef": {"name": secret, "key": "uri"}}
+    return [{"name": "MLFLOW_BACKEND_STORE_URI", "valueFrom": source}] if secret else []
 
 
 class Mlflow(pulumi.ComponentResource):
@@ -87,15 +96,18 @@ class Mlflow(pulumi.ComponentResource):
     ) -> None:
         super().__init__("manta:kubernetes:Mlflow", name, None, opts)
         settings = args.settings
-        volume = volume_manifest(NAME, settings.path, settings.size, args.node, args.namespace)
-        pv = register("volume", volume, pulumi.ResourceOptions(parent=self, protect=protect))
-        claim = register(
-            "claim",
-            claim_manifest(NAME, settings.size, args.namespace),
-            pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[pv]),
-        )
+        needs: list[pulumi.Resource] = []
+        if not args.database:
+            volume = volume_manifest(NAME, settings.path, settings.size, args.node, args.namespace)
+            pv = register("volume", volume, pulumi.ResourceOptions(parent=self, protect=protect))
+            claim = register(
+                "claim",
+                claim_manifest(NAME, settings.size, args.namespace),
+                pulumi.ResourceOptions(parent=self, protect=protect, depends_on=[pv]),
+            )
+            needs.append(claim)
         server = register(
-            "server", server_manifest(mlflow_server(args)), pulumi.ResourceOptions(parent=self, depends_on=[claim])
+            "server", server_manifest(mlflow_server(args)), pulumi.ResourceOptions(parent=self, depends_on=needs)
         )
         register(
             "service",

@@ -15,16 +15,20 @@ from infra.settings.platform import NetworkSettings, PlatformSettings
 # KubeRay sets this label on every Ray pod and lets nobody override it.
 RAY_PODS = {"ray.io/is-ray-node": "yes"}
 DASHBOARD, SERVE, AGENT, S3, MLFLOW = 8265, 8000, 52365, 9000, 5000
+HTTPS, AGENT_HTTP, POSTGRES = 443, 80, 5432
 Rule = dict[str, Any]
 
 
-def network_manifests(settings: PlatformSettings) -> dict[str, dict[str, Any]]:
+def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[str, dict[str, Any]]:
     """Every policy of the platform, by Pulumi name."""
-    ray, system, net = settings.namespace, settings.system_namespace, settings.network
+    ray, system = settings.namespace, settings.system_namespace
     nodes = _blocks(net.nodes)
     api = _rule("to", _blocks(net.api_server), *net.api_server_ports)
     ray_pods, s3, mlflow = _pods(ray, RAY_PODS), _pods(system, {"app": "s3"}), _pods(system, {"app": "mlflow"})
     uploads = _pods(ray, {ROLE_LABEL: "upload"})
+    storage = _storage(net, s3)
+    own = {} if net.cloud else _own_storage(system, nodes, [ray_pods, uploads, mlflow], s3)
+    records = [_rule("to", _blocks(net.database), POSTGRES)] if net.database else []
     return {
         "ray-deny": _policy("default-deny", ray, {}, [], []),
         "system-deny": _policy("default-deny", system, {}, [], []),
@@ -41,12 +45,12 @@ def network_manifests(settings: PlatformSettings) -> dict[str, dict[str, Any]]:
                 # The kubelet's probes, the API server's proxy and what publishes the two Services come from the nodes.
                 _rule("from", nodes, DASHBOARD, SERVE, AGENT),
             ],
-            [_rule("to", [ray_pods]), _rule("to", [s3], S3), _rule("to", [mlflow], MLFLOW), api],
+            [_rule("to", [ray_pods]), *storage, _rule("to", [mlflow], MLFLOW), api],
         ),
         "ray-submitter": _policy(
             "ray-submitter", ray, {ROLE_LABEL: SUBMITTER}, None, [_rule("to", [ray_pods], DASHBOARD)]
         ),
-        "ray-upload": _policy("bundle-upload", ray, {ROLE_LABEL: "upload"}, None, [_rule("to", [s3], S3)]),
+        "ray-upload": _policy("bundle-upload", ray, {ROLE_LABEL: "upload"}, None, storage),
         "operator": _policy(
             "kuberay-operator",
             system,
@@ -54,24 +58,36 @@ def network_manifests(settings: PlatformSettings) -> dict[str, dict[str, Any]]:
             [_rule("from", nodes, 8080, 8082)],
             [api, _rule("to", [ray_pods], DASHBOARD, SERVE, AGENT)],
         ),
-        "s3": _policy(
-            "s3",
-            system,
-            {"app": "s3"},
-            [
-                _rule("from", [ray_pods, uploads, mlflow, _pods(system, {"app": "s3-bucket"})], S3),
-                _rule("from", nodes, S3),
-            ],
-            [],
-        ),
-        "s3-bucket": _policy("s3-bucket", system, {"app": "s3-bucket"}, None, [_rule("to", [s3], S3)]),
+        **own,
         "mlflow": _policy(
             "mlflow",
             system,
             {"app": "mlflow"},
             [_rule("from", [ray_pods], MLFLOW), _rule("from", nodes, MLFLOW)],
-            [_rule("to", [s3], S3)],
+            [*storage, *records],
         ),
+    }
+
+
+def _storage(net: NetworkSettings, s3: Rule) -> list[Rule]:
+    """The way to object storage, and to who says as whom."""
+    if not net.cloud:
+        return [_rule("to", [s3], S3)]
+    agent = [_rule("to", _blocks([net.identity_agent]), AGENT_HTTP)] if net.identity_agent else []
+    return [_rule("to", _blocks(net.cloud), HTTPS), *agent]
+
+
+def _own_storage(system: str, nodes: list[Rule], users: list[Rule], s3: Rule) -> dict[str, dict[str, Any]]:
+    maker = {"app": "s3-bucket"}
+    return {
+        "s3": _policy(
+            "s3",
+            system,
+            {"app": "s3"},
+            [_rule("from", [*users, _pods(system, maker)], S3), _rule("from", nodes, S3)],
+            [],
+        ),
+        "s3-bucket": _policy("s3-bucket", system, maker, None, [_rule("to", [s3], S3)]),
     }
 
 

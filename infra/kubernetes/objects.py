@@ -24,6 +24,7 @@ def _classes() -> dict[tuple[str, str], Any]:
         ("v1", "PersistentVolumeClaim"): lambda: k8s.core.v1.PersistentVolumeClaim,
         ("v1", "ResourceQuota"): lambda: k8s.core.v1.ResourceQuota,
         ("v1", "LimitRange"): lambda: k8s.core.v1.LimitRange,
+        ("apps/v1", "DaemonSet"): lambda: k8s.apps.v1.DaemonSet,
         ("apps/v1", "Deployment"): lambda: k8s.apps.v1.Deployment,
         ("batch/v1", "Job"): lambda: k8s.batch.v1.Job,
         ("networking.k8s.io/v1", "NetworkPolicy"): lambda: k8s.networking.v1.NetworkPolicy,

@@ -10,6 +10,7 @@ import pulumi
 
 from infra import contract, references
 from infra.errors import SettingsError
+from infra.layers.cluster import options
 from infra.layers.waiting import exists, in_background
 from infra.ray import bundle, capacity, cluster, job, naming, rules, service, upload
 from infra.ray.cluster_api import KubernetesApi
@@ -39,12 +40,13 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
     if settings.rollout == "in_place":
         uri = upload.bundle_uri(around.storage, code.hash)
         before["upload"] = upload.upload_manifest(name, str(stack), spec.cluster.image, config_map, uri, around)
-    endpoint = service.Endpoint("endpoint", manifest, service.disruption_manifest(spec), before)
+    endpoint = service.Endpoint("endpoint", manifest, service.disruption_manifest(spec), before, options(platform))
     if settings.wait and not pulumi.runtime.is_dry_run():
         await exists(endpoint.service)
         wanted = WantedService(name, str(stack), settings.health_path, settings.ready_timeout_seconds)
         await in_background(
-            lambda say: wait_for_service(KubernetesApi(around.namespace), wanted, say), endpoint.service
+            lambda say: wait_for_service(KubernetesApi(around.namespace, platform.kubeconfig), wanted, say),
+            endpoint.service,
         )
     return {
         "service": name,

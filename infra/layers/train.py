@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from infra import contract
+from infra.layers.cluster import options
 from infra.layers.waiting import exists, in_background, unknown
 from infra.ray import bundle, capacity, cluster, job, naming, rules
 from infra.ray.cluster_api import KubernetesApi
@@ -33,10 +34,10 @@ async def build(stack: StackName, settings: TrainSettings, project: Path) -> dic
         code.encoded,
         cluster.labels(str(stack), spec.name),
     )
-    run = job.Run("run", manifest, config_map)
+    run = job.Run("run", manifest, config_map, options(platform))
     outputs: dict[str, Any] = {"run": spec.name, "namespace": around.namespace, "bundle": code.hash}
     if settings.wait:
-        outputs["result"] = await _result(stack, settings, spec, run)
+        outputs["result"] = await _result(stack, settings, spec, run, platform.kubeconfig)
     return outputs
 
 
@@ -79,7 +80,7 @@ def job_spec(stack: StackName, settings: TrainSettings, platform: contract.Contr
     )
 
 
-async def _result(stack: StackName, settings: TrainSettings, spec: job.JobSpec, run: job.Run) -> Any:
+async def _result(stack: StackName, settings: TrainSettings, spec: job.JobSpec, run: job.Run, kubeconfig: str) -> Any:
     if pulumi.runtime.is_dry_run():
         return unknown()
     await exists(run.job)
@@ -90,4 +91,4 @@ async def _result(stack: StackName, settings: TrainSettings, spec: job.JobSpec, 
         deadline_seconds=settings.deadline_seconds,
     )
     namespace = spec.cluster.around.namespace
-    return await in_background(lambda say: wait_for_run(KubernetesApi(namespace), wanted, say), run.job)
+    return await in_background(lambda say: wait_for_run(KubernetesApi(namespace, kubeconfig), wanted, say), run.job)

@@ -77,6 +77,9 @@ def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
 
 
 def credentials(secret: str) -> list[dict[str, Any]]:
+    """Keys of object storage; none where pods have a role of their own."""
+    if not secret:
+        return []
     return [
         {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -133,9 +136,9 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
     if not (head and spec.workers.autoscales):
         # KubeRay gives an autoscaling head an account of its own, which may change its own cluster.
         pod["serviceAccountName"] = spec.around.service_account
-    if spec.node_selector:
-        pod["nodeSelector"] = dict(spec.node_selector)
     if spec.bundle_config_map:
         container["volumeMounts"] = [{"name": "bundle", "mountPath": BUNDLE_FOLDER, "readOnly": True}]
         pod["volumes"] = [{"name": "bundle", "configMap": {"name": spec.bundle_config_map}}]
-    return {"metadata": {"labels": {**labels(spec.stack, spec.run), ROLE_LABEL: role}}, "spec": pod}
+    template = {"metadata": {"labels": {**labels(spec.stack, spec.run), ROLE_LABEL: role}}, "spec": pod}
+    placements = spec.around.placements
+    return (placements.head if head else placements.worker(spec.workers.gpus)).apply(template)

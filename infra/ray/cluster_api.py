@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, cast
@@ -26,14 +27,18 @@ class ClusterApi(Protocol):
 
 
 class KubernetesApi:
-    """ClusterApi by the Kubernetes client, in one namespace, through KUBECONFIG."""
+    """ClusterApi by the Kubernetes client, in one namespace, through `kubeconfig` (content; empty: KUBECONFIG)."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, kubeconfig: str = "") -> None:
         # Imported here: a second of work that a preview and a stack that does not wait never need.
         from kubernetes import client, config
 
         self._namespace = namespace
-        api = config.new_client_from_config()
+        api = (
+            config.new_client_from_config_dict(json.loads(kubeconfig))
+            if kubeconfig
+            else config.new_client_from_config()
+        )
         self._core = client.CoreV1Api(api)
         self._custom = client.CustomObjectsApi(api)
         self._api = api

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from infra.ray.placement import EVERYWHERE, Placements
 from infra.settings.ray import Head, Preemption, Workers
 
 BUNDLE_FOLDER = "/opt/manta/bundle"
@@ -23,6 +24,7 @@ class Surroundings:
     s3_endpoint: str
     s3_region: str
     mlflow_uri: str
+    placements: Placements = EVERYWHERE
 
 
 @dataclass(frozen=True)
@@ -40,5 +42,3 @@ class ClusterSpec:
     bundle_config_map: str | None  # None: code arrives by runtime_env, and the pods do not change with it
     bundle_hash: str | None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    # Where a container's pods go and what they tolerate; empty on a cluster of one kind of node.
-    node_selector: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infra.errors import SettingsError
 from infra.settings.base import Settings, decode, read
 from infra.settings.platform import PlatformSettings
 from infra.settings.serve import ServeSettings
 from infra.settings.train import TrainSettings
-from infra.stack import PROJECT, StackName
+from infra.stack import PRODUCTION, PROJECT, StackName
 
 _SECTIONS: dict[str, type[Settings]] = {
     "platform": PlatformSettings,
@@ -24,7 +25,17 @@ def load(stack: StackName, config: Mapping[str, str]) -> Settings:
     """
     prefix = f"{PROJECT}:"
     values = {key.removeprefix(prefix): decode(text) for key, text in config.items() if key.startswith(prefix)}
-    return read(_SECTIONS[stack.layer], values, str(stack))
+    found = read(_SECTIONS[stack.layer], values, str(stack))
+    if isinstance(found, PlatformSettings) and stack.environment == PRODUCTION:
+        _require_strength(found, str(stack))
+    return found
+
+
+def _require_strength(settings: PlatformSettings, stack: str) -> None:
+    weak = [] if settings.protect else ["manta:protect must be true"]
+    weak += settings.aws.weaknesses if settings.aws else []
+    if weak:
+        raise SettingsError(f"stack {stack}: in production {' and '.join(weak)}")
 
 
 __all__ = ["PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "load"]

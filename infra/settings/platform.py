@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from infra.settings.aws import AwsSettings
 from infra.settings.base import Count, Image, Name, Positive, Quantity, Settings
 
 
@@ -31,12 +32,17 @@ class NetworkSettings(Settings):
     """Addresses that NetworkPolicies let through. `dns: pods` means the kube-dns pods, anything else is a network.
 
     `nodes` are the nodes' addresses: the kubelet's probes, the API server and what publishes Services come from there.
+    `cloud` are a cloud's own services, reached by HTTPS; `identityAgent` gives pods their roles; `database` is
+    where MLflow's may be. Without `cloud` the platform runs object storage itself.
     """
 
     dns: str = "pods"
     nodes: list[Network] = Field(min_length=1)
     api_server: list[Network] = Field(min_length=1)
     api_server_ports: list[Positive] = Field(default_factory=lambda: [443, 6443])
+    cloud: list[Network] = Field(default_factory=list[Network])
+    identity_agent: Network | None = None
+    database: list[Network] = Field(default_factory=list[Network])
 
 
 class QuotaSettings(Settings):
@@ -65,22 +71,55 @@ class MlflowSettings(Settings):
 
 
 class ImagesSettings(Settings):
-    """The ConfigMap in which the environment records its images' digests."""
+    """Images by digest. What is not said here is read from the ConfigMap in which the environment records it, where
+    there is one (`recorded`)."""
 
+    recorded: bool = True
     namespace: Name = "kube-public"
     config_map: Name = "manta-images"
+    ray: Image | None = None
+    ray_operator: Image | None = None
+    karpenter: Image | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """By the names under which they are recorded."""
+        named = {"ray": self.ray, "ray-operator": self.ray_operator, "karpenter": self.karpenter}
+        return {name: image for name, image in named.items() if image}
 
 
 class PlatformSettings(Settings):
-    """`protect` keeps namespaces, volumes and CRDs from being destroyed by a slip; `node` is where the volumes are."""
+    """`protect` keeps namespaces, volumes, data and CRDs from being destroyed by a slip.
+
+    With `aws` the platform makes its cluster, and everything under it, there. Without it, it stands on a cluster that
+    is there already: `node` is where the volumes are, and `network` says its addresses."""
 
     protect: bool = True
-    node: Name
+    aws: AwsSettings | None = None
+    node: Name | None = None
     namespace: Name = "ray"
     system_namespace: Name = "manta-system"
     images: ImagesSettings = ImagesSettings()
     kuberay: KubeRaySettings = KubeRaySettings()
-    network: NetworkSettings
+    network: NetworkSettings | None = None
     quota: QuotaSettings = QuotaSettings()
     storage: StorageSettings = StorageSettings()
     mlflow: MlflowSettings = MlflowSettings()
+
+    @property
+    def here(self) -> tuple[str, NetworkSettings]:
+        """Node and addresses of a cluster that is there already; raises ValueError with `aws`."""
+        if self.node is None or self.network is None:
+            raise ValueError("this platform makes its cluster itself")
+        return self.node, self.network
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> PlatformSettings:
+        for name in ("node", "network"):
+            if self.aws is None and getattr(self, name) is None:
+                raise ValueError(f"manta:{name} is missing: a platform on a cluster that is there already needs it")
+            if self.aws is not None and getattr(self, name) is not None:
+                raise ValueError(f"manta:{name} is for clusters that are there already: leave it out beside manta:aws")
+        if self.aws is not None and not self.images.recorded and self.images.ray is None:
+            raise ValueError("manta:images.ray is missing: push the image to the registry and name it by digest")
+        return self

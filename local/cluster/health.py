@@ -13,12 +13,13 @@ from typing import Any
 
 from local.cluster import lock, names
 from local.cluster.api import Api, ApiUnavailableError
-from local.cluster.components import components
 from local.cluster.handle import Cluster
 from local.cluster.layout import Layout
+from local.cluster.spec import NodeSpec
 from local.settings import LocalSettings
 
 STATUS_FILE = "status.json"
+SPEC_FILE = "node.json"
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,11 @@ def status(settings: LocalSettings) -> ClusterStatus:
     cluster = find(settings)
     if cluster is None:
         return ClusterStatus(running=False)
-    recorded = read(Layout(settings.state_dir))
+    layout = Layout(settings.state_dir)
+    recorded = read(layout)
     pids = _host_pids(cluster.supervisor)
     found: list[ComponentStatus] = []
-    for component in components():
+    for component in NodeSpec.read(layout.config / SPEC_FILE).components:
         entry = recorded.get(component.name, {})
         pid = pids.get(entry.get("pid") or 0)
         healthy = pid is not None and _well(component.name, cluster, settings)
@@ -103,7 +105,8 @@ def _well(name: str, cluster: Cluster, settings: LocalSettings) -> bool:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(f"{cluster.root}{names.CONTAINERD_SOCKET}")
             return True
-        return cluster.in_netns(_PROBES[name])
+        probe = _PROBES.get(name)
+        return probe is None or cluster.in_netns(probe)
     except (OSError, http.client.HTTPException, ApiUnavailableError):
         return False
 

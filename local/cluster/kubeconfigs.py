@@ -16,17 +16,22 @@ _COMPONENTS = ("node", "controller-manager", "scheduler", "proxy", "coredns")
 
 def write_for_components(layout: Layout) -> None:
     """One file a component, with its own client certificate and thereby its own rights."""
-    pki = NODE_STATE / "pki"
     for name in _COMPONENTS:
-        content = _kubeconfig(
-            name,
-            {
-                "server": f"https://127.0.0.1:{names.API_PORT}",
-                "certificate-authority": str(pki / "cluster-ca.crt"),
-            },
-            {"client-certificate": str(pki / f"{name}.crt"), "client-key": str(pki / f"{name}.key")},
-        )
-        write_private(layout.config / f"{name}.kubeconfig", content)
+        write_for_node(layout, name, name)
+
+
+def write_for_node(layout: Layout, name: str, certificate: str) -> None:
+    """`NAME.kubeconfig` for a process on the node that logs in with the client certificate of that name."""
+    pki = NODE_STATE / "pki"
+    content = _kubeconfig(
+        name,
+        {
+            "server": f"https://127.0.0.1:{names.API_PORT}",
+            "certificate-authority": str(pki / "cluster-ca.crt"),
+        },
+        {"client-certificate": str(pki / f"{certificate}.crt"), "client-key": str(pki / f"{certificate}.key")},
+    )
+    write_private(layout.config / f"{name}.kubeconfig", content)
 
 
 def write_for_people(layout: Layout, instance: str, port: int) -> None:

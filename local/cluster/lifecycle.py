@@ -13,6 +13,7 @@ from local.cluster.handle import Cluster
 from local.cluster.health import find
 from local.cluster.layout import Layout
 from local.cluster.preparation import Binaries
+from local.cluster.spec import NOTHING, Addition
 from local.errors import MantaError
 from local.progress import Reporter
 from local.settings import LocalSettings
@@ -22,7 +23,7 @@ _START_PATIENCE_S = 120.0
 _RUNNING_PATIENCE_S = 30.0
 
 
-def up(settings: LocalSettings, toolchain: Binaries, progress: Reporter) -> Cluster:
+def up(settings: LocalSettings, toolchain: Binaries, progress: Reporter, *, addition: Addition = NOTHING) -> Cluster:
     """Bring the cluster up and return once it is ready for work. A healthy one is left alone, one that was started from
     other settings, binaries or certificates is started anew, and what a killed one left behind is cleared first."""
     preparation.require_root()
@@ -30,7 +31,7 @@ def up(settings: LocalSettings, toolchain: Binaries, progress: Reporter) -> Clus
     layout = Layout(settings.state_dir)
     preparation.make_folders(layout)
     with _one_at_a_time(layout), progress.stage("cluster") as stage:
-        wanted = preparation.prepare(settings, toolchain, layout)
+        wanted = preparation.prepare(settings, toolchain, layout, addition)
         cluster = find(settings)
         if cluster is not None and node.started_from(layout) == wanted:
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from local.cluster import cgroups, ports, publish
 from local.cluster.files import write_private
 from local.cluster.handle import Cluster
-from local.cluster.health import STATUS_FILE, find
+from local.cluster.health import SPEC_FILE, STATUS_FILE, find
 from local.cluster.layout import Layout
 from local.errors import MantaError
 from local.settings import LocalSettings
@@ -25,7 +25,6 @@ _KILL_PATIENCE_S = 10.0
 _NOTE_PATIENCE_S = 2.0
 
 _STARTED_FILE = "started"
-_SPEC_FILE = "node.json"
 _SUPERVISOR = "local.cluster.supervisor"
 
 
@@ -77,7 +76,7 @@ def stop(settings: LocalSettings, layout: Layout) -> bool:
 
 def _launch(layout: Layout, log: Path) -> int:
     # -S and -E: no site packages and no PYTHON* variables, for a small process that nothing can bend.
-    command = [sys.executable, "-E", "-s", "-S", "-m", _SUPERVISOR, str(layout.config / _SPEC_FILE)]
+    command = [sys.executable, "-E", "-s", "-S", "-m", _SUPERVISOR, str(layout.config / SPEC_FILE)]
     with log.open("ab") as output:
         log.chmod(0o600)
         return subprocess.run(
@@ -121,7 +120,7 @@ def _clear(settings: LocalSettings, layout: Layout) -> None:
 
 def _refuse_anothers(settings: LocalSettings, layout: Layout) -> None:
     """MantaError when the control groups of this name belong to a cluster with another state folder."""
-    ours = layout.config / _SPEC_FILE
+    ours = layout.config / SPEC_FILE
     for pid in cgroups.processes(settings.instance):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")

@@ -11,9 +11,9 @@ from typing import Protocol
 from local.cluster import configs, kubeconfigs, names, pki, publish
 from local.cluster.components import components
 from local.cluster.files import write_private
-from local.cluster.health import STATUS_FILE
+from local.cluster.health import SPEC_FILE, STATUS_FILE
 from local.cluster.layout import NODE_BIN, NODE_STATE, Layout
-from local.cluster.spec import NodeSpec
+from local.cluster.spec import NOTHING, Addition, NodeSpec
 from local.errors import MantaError
 from local.settings import LocalSettings
 
@@ -62,7 +62,7 @@ def make_folders(layout: Layout) -> None:
         raise MantaError(sentence) from None
 
 
-def prepare(settings: LocalSettings, toolchain: Binaries, layout: Layout) -> str:
+def prepare(settings: LocalSettings, toolchain: Binaries, layout: Layout, addition: Addition = NOTHING) -> str:
     """Write everything a start reads; return a digest of what a running cluster cannot take in without a restart."""
     pki.ensure(layout)
     lowers = _has_capability(_CAP_SYS_RESOURCE, Path("/proc/self/status").read_text())
@@ -72,14 +72,14 @@ def prepare(settings: LocalSettings, toolchain: Binaries, layout: Layout) -> str
     kubeconfigs.write_for_components(layout)
     kubeconfigs.write_for_people(layout, settings.instance, settings.ports.api)
     publish.write_configuration(layout, settings)
-    spec = _spec(settings, toolchain, layout).to_json()
-    write_private(layout.config / "node.json", spec)
+    spec = _spec(settings, toolchain, layout, addition).to_json()
+    write_private(layout.config / SPEC_FILE, spec)
     certificates = sorted(layout.pki.glob("*.crt"))
     parts = [spec, str(settings.ports.api), *files.values(), *(file.read_text() for file in certificates)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _spec(settings: LocalSettings, toolchain: Binaries, layout: Layout) -> NodeSpec:
+def _spec(settings: LocalSettings, toolchain: Binaries, layout: Layout, addition: Addition) -> NodeSpec:
     return NodeSpec(
         instance=settings.instance,
         node_name=names.NODE_NAME,
@@ -90,8 +90,8 @@ def _spec(settings: LocalSettings, toolchain: Binaries, layout: Layout) -> NodeS
         address=names.NODE_NETWORK,
         service_network=names.SERVICE_NETWORK,
         writable=layout.node_mounts(),
-        readable=((str(toolchain.bin_dir.resolve()), str(NODE_BIN)),),
-        components=components(),
+        readable=((str(toolchain.bin_dir.resolve()), str(NODE_BIN)), *addition.readable),
+        components=addition.kubernetes(components()),
     )
 
 

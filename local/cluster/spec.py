@@ -4,7 +4,7 @@ the supervisor stays resident and every import costs it memory."""
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,30 @@ class Component:
     stop_stage: int = 0
     stop_seconds: float = 1.0
     reload_signal: int = 0
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What a node gets beyond Kubernetes.
+
+    `components` start after Kubernetes' own and stop before them, `readable` are (path on the host, path on the node),
+    and `apiserver` are further flags of the API server.
+    """
+
+    components: tuple[Component, ...] = ()
+    readable: tuple[tuple[str, str], ...] = ()
+    apiserver: tuple[str, ...] = ()
+
+    def kubernetes(self, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        """Kubernetes' own `components` with these flags, then ours."""
+        flagged = (
+            replace(component, argv=(*component.argv, *self.apiserver)) if component.name == "apiserver" else component
+            for component in components
+        )
+        return (*flagged, *self.components)
+
+
+NOTHING = Addition()
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ def programs(toolchain: Toolchain) -> tuple[Image, ...]:
     )
 
 
+def program(name: str, path: Path) -> Image:
+    """The image of one static program, called `name` whatever its file is called."""
+    return _program(name, path)
+
+
 def ray(settings: LocalSettings) -> Image:
     """The image of all payloads; needs no toolchain, so that it can be made while that compiles."""
     parts = (_RECIPE.encode(), base.key().encode(), *(path.read_bytes() for path in dockerfile.inputs()))

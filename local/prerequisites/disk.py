@@ -38,15 +38,17 @@ class Free:
     size: int
 
 
-def needs(settings: LocalSettings, cluster: ClusterChoice, engine: EngineChoice) -> list[Need]:
-    """What is still to be written; parts that an earlier run finished count no more."""
+def needs(
+    settings: LocalSettings, cluster: ClusterChoice, engine: EngineChoice, *, payloads: bool = True
+) -> list[Need]:
+    """What is still to be written; parts that an earlier run finished count no more. `payloads`: with their image."""
     found: list[Need] = []
     if not _is_built(settings, "cluster", cluster.own) or not _is_built(settings, "pulumi", engine.own):
         found.append(Need("toolchain", TOOLCHAIN, settings.cache_dir, "MANTA_CACHE_DIR"))
     if not environment.is_current():
         found.append(Need("Python packages", PYTHON, settings.cache_dir, "MANTA_CACHE_DIR"))
     if cluster.own:
-        if _has_image(settings):
+        if not payloads or _has_image(settings):
             found.append(Need("running pods", RUNNING, settings.state_dir, "MANTA_STATE_DIR"))
         else:
             found.append(Need("building the image", IMAGE_BUILD, settings.cache_dir, "MANTA_CACHE_DIR"))

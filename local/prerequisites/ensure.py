@@ -13,8 +13,15 @@ from local.settings import LocalSettings
 from local.toolchain import golang, modules
 
 
-def ensure(settings: LocalSettings, progress: Reporter, cluster: ClusterChoice, engine: EngineChoice) -> None:
-    """Check the machine for what will be used on it and install missing Debian packages.
+def ensure(
+    settings: LocalSettings,
+    progress: Reporter,
+    cluster: ClusterChoice,
+    engine: EngineChoice,
+    *,
+    payloads: bool = True,
+) -> None:
+    """Check the machine for what will be used on it and install missing Debian packages. `payloads`: their image too.
 
     Raises MantaError: with one problem its sentence, with several all of them as detail.
     """
@@ -27,7 +34,7 @@ def ensure(settings: LocalSettings, progress: Reporter, cluster: ClusterChoice, 
             problems += _go_problems(cluster)
         if cluster.own:
             problems += ports.problems(settings.ports, ports.listeners(settings))
-        problems += disk.problems(disk.needs(settings, cluster, engine), disk.free)
+        problems += disk.problems(disk.needs(settings, cluster, engine, payloads=payloads), disk.free)
         _raise(problems)
         if not cluster.own:
             return

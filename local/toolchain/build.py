@@ -66,7 +66,7 @@ def ensure(settings: LocalSettings, progress: Reporter, *, official_pulumi: Path
 
 def built(settings: LocalSettings, go: golang.Go, official_pulumi: Path | None = None) -> Toolchain | None:
     """The toolchain if the cache holds all of it; builds nothing."""
-    cluster, engine = (_entry(module, go, settings) for module in (modules.cluster(), modules.pulumi()))
+    cluster, engine = (entry_of(module, go, settings) for module in (modules.cluster(), modules.pulumi()))
     if not cache.is_whole(cluster) or (official_pulumi is None and not cache.is_whole(engine)):
         return None
     return Toolchain(cluster / "bin", official_pulumi or engine / "bin" / "pulumi")
@@ -76,7 +76,7 @@ def ensure_module(module: modules.Module, go: golang.Go, settings: LocalSettings
     """The cache entry (folder with `bin/` and perhaps `share/`) of `module`, built if it is missing or damaged."""
     root = settings.toolchain_dir
     with progress.stage(f"toolchain: {module.name}") as stage:
-        entry = _entry(module, go, settings)
+        entry = entry_of(module, go, settings)
         if cache.is_whole(entry):
             stage.result("already built")
             return entry
@@ -98,7 +98,8 @@ def ensure_module(module: modules.Module, go: golang.Go, settings: LocalSettings
     return entry
 
 
-def _entry(module: modules.Module, go: golang.Go, settings: LocalSettings) -> Path:
+def entry_of(module: modules.Module, go: golang.Go, settings: LocalSettings) -> Path:
+    """The cache's folder for `module`, there or not."""
     return settings.toolchain_dir / f"{module.name}-{modules.key(module, go.version(module.directory))}"
 
 
@@ -125,5 +126,16 @@ def _build(module: modules.Module, go: golang.Go, entry: Path, stage: Stage) -> 
             into.mkdir(parents=True)
             for path in sorted((go.module_folder(module.directory, source) / folder).glob("*.yaml")):
                 shutil.copyfile(path, into / path.name)
+        for source, inside, destination in module.trees:
+            _copy_tree(go.module_folder(module.directory, source) / inside, result / "share" / destination)
         cache.publish(result, entry)
     stage.result(f"{compiled} packages compiled")
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """The folder (or one file) `source` as `target`, writable: files of the module cache are not."""
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if path.is_file():
+            into = target / path.relative_to(source) if source.is_dir() else target
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, into)

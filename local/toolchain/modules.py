@@ -25,6 +25,9 @@ class Module:
     shared: tuple[
         tuple[str, str, str], ...
     ] = ()  # (module, folder in it, folder in the result): files copied as they are
+    trees: tuple[
+        tuple[str, str, str], ...
+    ] = ()  # the same, but the whole folder with those in it, or one file that is not YAML
 
     @property
     def binaries(self) -> tuple[str, ...]:
@@ -45,6 +48,45 @@ def cluster() -> Module:
         packages=("./kube", "./coredns", "./pause", operator, "github.com/versity/versitygw/cmd/versitygw"),
         flags=(f"-ldflags={_STRIP}", f"-ldflags=./kube={_STRIP}{kubernetes}"),
         shared=((operator, "config/crd/bases", "kuberay/crds"), (operator, "config/rbac", "kuberay/rbac")),
+    )
+
+
+def aws() -> Module:
+    """What only the simulated AWS needs: Karpenter's AWS controller, and KWOK, which plays the nodes."""
+    provider, kwok = "github.com/aws/karpenter-provider-aws", "sigs.k8s.io/kwok"
+    directory = HERE / "aws"
+    version = required_version(directory, provider)
+    karpenter = _set("sigs.k8s.io/karpenter/pkg/operator", Version=version.removeprefix("v"))
+    stages = "kustomize/stage"
+    return Module(
+        name="aws",
+        directory=directory,
+        packages=(f"{provider}/cmd/controller", f"{kwok}/cmd/kwok"),
+        flags=(
+            f"-ldflags={_STRIP}",
+            f"-ldflags={provider}/cmd/controller={_STRIP}{karpenter}",
+        ),
+        shared=(
+            (provider, "pkg/apis/crds", "karpenter/crds"),
+            (kwok, f"{stages}/node/fast", "kwok/node"),
+            (kwok, f"{stages}/node/heartbeat-with-lease", "kwok/lease"),
+            (kwok, f"{stages}/pod/fast", "kwok/pod"),
+        ),
+        trees=(
+            (provider, "charts/karpenter", "charts/karpenter"),
+            (provider, "charts/karpenter-crd", "charts/karpenter-crd"),
+            # The price list of the day on which this version was made: the only one that can be had without AWS.
+            (provider, "pkg/providers/pricing/zz_generated.pricing_aws.go", "karpenter/prices.go"),
+        ),
+    )
+
+
+def helm() -> Module:
+    """Helm, which compiles only against newer Kubernetes libraries than Karpenter does."""
+    directory = HERE / "helm"
+    stamp = _set("helm.sh/helm/v3/internal/version", version=required_version(directory, "helm.sh/helm/v3"))
+    return Module(
+        name="helm", directory=directory, packages=("helm.sh/helm/v3/cmd/helm",), flags=(f"-ldflags={_STRIP}{stamp}",)
     )
 
 
@@ -84,7 +126,8 @@ def go_version(directory: Path) -> str:
 def key(module: Module, compiler: str) -> str:
     """Names a build by all that goes into it: module files, sources, packages, flags and the compiler's version."""
     digest = hashlib.sha256()
-    for part in (compiler, *module.packages, *module.flags, *(word for copy in module.shared for word in copy)):
+    copies = (word for copy in (*module.shared, *module.trees) for word in copy)
+    for part in (compiler, *module.packages, *module.flags, *copies):
         _add(digest, part.encode())
     for path in sources(module.directory):
         _add(digest, str(path.relative_to(module.directory)).encode())

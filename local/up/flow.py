@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,10 +45,7 @@ def up(settings: LocalSettings, request: Request, report: Reporter) -> Summary:
     result = stack.outputs(ready.engine, run).get("result")
     if ready.cluster is not None:
         return summary(settings, result, digit.ask)
-    there = publications(settings)
-    with forward.forwarded(there[0], ready.engine.environment):
-        found = summary(settings, result, digit.ask)
-    return replace(found, forwards=tuple(shlex.join(forward.command(each)) for each in there))
+    return summary_elsewhere(settings, result, digit.ask, ready.engine.environment)
 
 
 def check(request: Request) -> None:
@@ -77,6 +74,19 @@ def summary(
         answer=ask(endpoint, example) if ask else None,
         ports=settings.ports,
     )
+
+
+def summary_elsewhere(
+    settings: LocalSettings,
+    result: dict[str, Any] | None,
+    ask: Callable[[str, digit.Digit], digit.Answer],
+    environment: Mapping[str, str],
+) -> Summary:
+    """The same of a cluster that is not ours, the one of `environment`'s KUBECONFIG, asked by way of port-forward."""
+    there = publications(settings)
+    with forward.forwarded(there[0], environment):
+        found = summary(settings, result, ask)
+    return replace(found, forwards=tuple(shlex.join(forward.command(each)) for each in there))
 
 
 def publications(settings: LocalSettings) -> list[Publication]:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from local import cluster
+from local import choose, cluster
 from local.cluster import ClusterStatus
 from local.engine import stacks
 from local.environment import CHECKOUT
@@ -19,28 +19,41 @@ from local.up import digit, flow, shell, stack, summary
 
 def show(settings: LocalSettings, console: Console) -> bool:
     """Print what is known; false when something that should run does not."""
-    state = cluster.status(settings)
-    if not state.running:
-        console.print("The local cluster is not running: `make up` starts it and goes on where it was.")
-        return False
-    console.print(_components(state))
+    chosen = choose.choose_cluster(settings)
+    healthy = True
+    if chosen.own:
+        state = cluster.status(settings)
+        if not state.running:
+            console.print("The local cluster is not running: `make up` starts it and goes on where it was.")
+            return False
+        console.print(_components(state))
+        healthy = state.healthy
+    else:
+        console.print(f"cluster: {chosen.reason}", markup=False)
     variables = shell.variables(settings)
     engine = stack.Engine(shell.tools(settings).pulumi, variables, CHECKOUT)
     names = stacks.stack_names(variables, CHECKOUT)
     if not names:
         console.print("No stack was brought up yet: `make up` does.")
-        return state.healthy
+        return healthy
     outputs = {name: stack.outputs(engine, name) for name in names}
     console.print(_stacks(outputs))
+    result, ask = _latest_result(outputs), partial(digit.ask, patience_s=2)
+    answered = True
     try:
-        answered = True
-        facts = flow.summary(settings, _latest_result(outputs), partial(digit.ask, patience_s=2))
+        facts = (
+            flow.summary(settings, result, ask)
+            if chosen.own
+            else flow.summary_elsewhere(settings, result, ask, variables)
+        )
     except MantaError as error:
         answered = False
+        if error.detail:
+            console.print(error.detail, markup=False)
         console.print(error.sentence, style="yellow", markup=False)
-        facts = flow.summary(settings, _latest_result(outputs), None)
+        facts = flow.summary(settings, result, None)
     summary.show(console, facts, 'eval "$(make -s env)" for pulumi and kubectl by hand')
-    return state.healthy and answered
+    return healthy and answered
 
 
 def _components(state: ClusterStatus) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.aws.system_nodes import ON_SYSTEM_NODES
 from infra.contract import Contract
 from infra.kubernetes import mlflow, s3, tenancy
 from infra.kubernetes.kuberay import operator_manifest
@@ -101,9 +102,9 @@ def platform_manifests() -> list[dict[str, Any]]:
     return [
         *(tenancy.namespace_manifest(name) for name in (settings.namespace, system)),
         *tenancy.tenancy_manifests(settings).values(),
-        *network_manifests(settings).values(),
+        *network_manifests(settings, settings.network).values(),
         *rbac_manifests(system, settings.namespace).values(),
-        operator_manifest(system, settings.namespace, IMAGE, "512Mi"),
+        operator_manifest(system, settings.namespace, IMAGE, "512Mi", ON_SYSTEM_NODES),
         volume_manifest("s3", settings.storage.path, settings.storage.size, settings.node, system),
         claim_manifest("s3", settings.storage.size, system),
         server_manifest(s3.s3_server(s3_args)),

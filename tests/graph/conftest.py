@@ -35,7 +35,8 @@ def pulumi() -> Path:
 @pytest.fixture(scope="session")
 def engine(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     engine = Engine(pulumi, tmp_path_factory.mktemp("engine"))
-    engine.init("platform-local")
+    for environment in ("local", "sim", "dev", "prod"):
+        engine.init(f"platform-{environment}")
     for stack in ("serve-local", "train-local-fast"):
         engine.init(stack)
     engine.record("train-local", {"result": RESULT})

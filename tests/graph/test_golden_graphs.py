@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infra.contract import VERSION
 from tests.graph.engine import Engine, Preview
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -18,6 +19,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-local", "platform-local", {}),
     ("platform-local, protected", "platform-local", {"protect": True}),
     ("platform-local, by chart", "platform-local", {"kuberay": {"source": "chart"}}),
+    ("platform-sim", "platform-sim", {}),
+    ("platform-dev", "platform-dev", {}),
+    ("platform-prod", "platform-prod", {}),
     ("train-local-fast", "train-local-fast", {}),
     ("train-local-fast, not awaited", "train-local-fast", {"wait": False, **AUTOSCALED}),
     ("serve-local", "serve-local", {}),
@@ -90,4 +94,4 @@ def test_a_missing_or_other_platform_is_an_error_that_says_what_to_bring_up(pulu
     engine.record("platform-local", {"contract": {"version": 99}})
     other = engine.try_preview("train-local")
     assert other.returncode != 0
-    assert "keeps version 99 of the contract and train-local needs 1" in other.stdout
+    assert f"keeps version 99 of the contract and train-local needs {VERSION}" in other.stdout

@@ -14,6 +14,7 @@ from local.engine.kubernetes import inputs, outputs
 from local.engine.kubernetes.awaiting import NotGoneError
 from local.engine.kubernetes.connection import ConfigurationError
 from local.engine.kubernetes.errors import ApiError, ClusterUnreachableError, NoSuchKindError
+from local.engine.kubernetes.helm import HelmError
 from local.engine.kubernetes.identity import UnsupportedError, name_of
 from local.engine.kubernetes.operations import OperationError
 from local.engine.kubernetes.values import Path, ValueRefusedError
@@ -24,6 +25,7 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
     ApiError: grpc.StatusCode.INVALID_ARGUMENT,
     ClusterUnreachableError: grpc.StatusCode.FAILED_PRECONDITION,
     ConfigurationError: grpc.StatusCode.INVALID_ARGUMENT,
+    HelmError: grpc.StatusCode.FAILED_PRECONDITION,
     NoSuchKindError: grpc.StatusCode.FAILED_PRECONDITION,
     NotGoneError: grpc.StatusCode.DEADLINE_EXCEEDED,
     OperationError: grpc.StatusCode.FAILED_PRECONDITION,

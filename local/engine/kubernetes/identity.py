@@ -13,7 +13,6 @@ INITIAL_API_VERSION_KEY = "__initialApiVersion"
 AUTONAMED = "pulumi.com/autonamed"
 
 OFFICIAL_ONLY = {
-    "kubernetes:helm.sh/v3:Release": "Helm releases",
     "kubernetes:helm.sh/v4:Chart": "Helm charts",
     "kubernetes:helm.sh/v3:Chart": "Helm charts",
     "kubernetes:kustomize/v2:Directory": "Kustomize directories",

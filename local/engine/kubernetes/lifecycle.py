@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from local.engine.kubernetes import inputs, operations, outputs, preview, reading
+from local.engine.kubernetes import helm_calls, inputs, operations, outputs, preview, reading
 from local.engine.kubernetes.awaiting import NotReadyError
 from local.engine.kubernetes.errors import NoSuchKindError
 from local.engine.kubernetes.failures import abort_not_ready, told
+from local.engine.kubernetes.helm_release import TOKEN as RELEASE
 from local.engine.kubernetes.identity import (
     FIELD_MANAGER_KEY,
     format_id,
@@ -39,6 +40,8 @@ class LifecycleCalls:
         return self._session
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.type == RELEASE:
+            return helm_calls.create(self.session, request, context)
         news = decode(request.properties)
         with told(context, news.value, news.secrets):
             target = Target(request.urn, object_type(request.type, news.value), news.value)
@@ -55,6 +58,8 @@ class LifecycleCalls:
             return provider_pb2.CreateResponse(id=identifier, properties=state)
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.type == RELEASE:
+            return helm_calls.update(self.session, request, context)
         news, olds = decode(request.news), decode(request.olds)
         with told(context, news.value, news.secrets):
             target = Target(request.urn, object_type(request.type, news.value), news.value)
@@ -70,6 +75,8 @@ class LifecycleCalls:
             return provider_pb2.UpdateResponse(properties=_encoded(live, target, news.secrets, manager))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.type == RELEASE:
+            return helm_calls.delete(self.session, request, context)
         state, old = decode(request.properties), decode(request.old_inputs)
         known = old.value or state.value
         with told(context, known, old.secrets | state.secrets):
@@ -79,6 +86,8 @@ class LifecycleCalls:
         return empty_pb2.Empty()
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.type == RELEASE:
+            return helm_calls.read(self.session, request, context)
         old, state = decode(request.inputs), decode(request.properties)
         secrets = old.secrets | state.secrets
         with told(context, old.value, secrets):

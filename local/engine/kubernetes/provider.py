@@ -9,11 +9,12 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from local.engine.kubernetes import configuration, functions, inputs
+from local.engine.kubernetes import configuration, functions, helm_calls, inputs
 from local.engine.kubernetes.connection import parse_settings
 from local.engine.kubernetes.diff import difference
 from local.engine.kubernetes.engine import EngineMessages
 from local.engine.kubernetes.failures import told
+from local.engine.kubernetes.helm_release import TOKEN as RELEASE
 from local.engine.kubernetes.identity import (
     UnsupportedError,
     name_of,
@@ -87,6 +88,8 @@ class KubernetesProvider(LifecycleCalls, provider_pb2_grpc.ResourceProviderServi
         )
 
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        if request.type == RELEASE:
+            return helm_calls.check(request)
         try:
             news, olds = decode(request.news), decode(request.olds)
             declared = parse_type(request.type)
@@ -116,6 +119,8 @@ class KubernetesProvider(LifecycleCalls, provider_pb2_grpc.ResourceProviderServi
         return provider_pb2.CheckResponse(inputs=encode(checked, secrets))
 
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.type == RELEASE:
+            return helm_calls.diff(request)
         self.session.mark_known(request.urn)
         old, new = decode(request.old_inputs), decode(request.news)
         with told(context, new.value, new.secrets):

@@ -191,7 +191,7 @@ pulumi.export("namespace", made.metadata.namespace)
             'k.core.v1.Service("x", metadata={"namespace": NS}, spec={"ports": [{"port": 70000}]})',
             "Invalid value: 70000: must be between 1 and 65535",
         ),
-        ('k.helm.v3.Release("x", chart="ray")', "Helm releases need Pulumi's official Kubernetes provider"),
+        ('k.helm.v4.Chart("x", chart="ray")', "Helm charts need Pulumi's official Kubernetes provider"),
         (
             'k.core.v1.ConfigMap("x", metadata={"namespace": NS, "annotations": {"pulumi.com/waitFor": "Ready"}})',
             "is neither condition=Type[=Status] nor jsonpath={.path}[=value]",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +60,29 @@ def core(kubeconfig: Path) -> client.CoreV1Api:
     return client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
 
 
-@pytest.fixture
-def run_stack(deployed: Stacks) -> Iterator[Callable[[str], str]]:
-    """Names a run's stack whose resources, record and file are removed afterwards."""
-    names: list[str] = []
+@dataclass(frozen=True)
+class Run:
+    name: str
 
-    def use(run: str) -> str:
-        names.append(f"train-local-{run}")
-        return names[-1]
+    @property
+    def stack(self) -> str:
+        return f"train-local-{self.name}"
+
+
+@pytest.fixture
+def new_run(deployed: Stacks) -> Iterator[Callable[[str], Run]]:
+    """Names a run whose stack's resources, record and file are removed afterwards.
+
+    Checkpoints outlive their stack, and a run that finds its own complete trains nothing: every name is a new one.
+    """
+    runs: list[Run] = []
+
+    def use(about: str) -> Run:
+        runs.append(Run(f"{about}-{secrets.token_hex(3)}"))
+        return runs[-1]
 
     yield use
-    for name in names:
+    for name in [run.stack for run in runs]:
         file = CHECKOUT / "stacks" / f"Pulumi.{name}.yaml"
         if file.exists():
             with _logged(name):

@@ -15,7 +15,7 @@ from kubernetes import client
 
 from local.cluster import health
 from local.settings import LocalSettings
-from tests.cluster.main_job.conftest import Stacks
+from tests.cluster.main_job.conftest import Run, Stacks
 from tests.conftest import PROJECT
 
 ARGUMENTS = "ARGS=epochs=30 hidden=256"
@@ -25,10 +25,10 @@ _STOPS_WITHIN_S = 60
 
 
 def test_ctrl_c_ends_in_order_and_the_next_up_follows_the_same_run(
-    deployed: Stacks, core: client.CoreV1Api, run_stack: Callable[[str], str]
+    deployed: Stacks, core: client.CoreV1Api, new_run: Callable[[str], Run]
 ) -> None:
-    stack = run_stack("ctrl-c")
-    with started("RUN=ctrl-c", ARGUMENTS) as up:
+    run = new_run("ctrl-c")
+    with started(f"RUN={run.name}", ARGUMENTS) as up:
         printed = read_until(up, r"epoch 3/\d+")
         os.killpg(up.pid, signal.SIGINT)
         pressed = time.monotonic()
@@ -37,30 +37,30 @@ def test_ctrl_c_ends_in_order_and_the_next_up_follows_the_same_run(
     assert time.monotonic() - pressed < _STOPS_WITHIN_S
     assert "Traceback" not in printed, printed
     assert "interrupted" in printed, printed
-    before = pods_of(core, stack)
+    before = pods_of(core, run.stack)
     assert before, "the run goes on in the cluster: what was interrupted is the watching"
 
-    with started("RUN=ctrl-c", ARGUMENTS) as again:
+    with started(f"RUN={run.name}", ARGUMENTS) as again:
         printed = again.communicate(timeout=_PATIENCE_S)[0]
     assert again.returncode == 0, printed
     assert "locked" not in printed
     assert "epoch 30/30" in printed
-    assert deployed.outputs(stack)["result"]["accuracy"] > 0.9
-    assert submitters(core, stack) <= submitters_in(before), "the run was submitted once"
+    assert deployed.outputs(run.stack)["result"]["accuracy"] > 0.9
+    assert submitters(core, run.stack) <= submitters_in(before), "the run was submitted once"
 
 
 def test_an_api_server_that_dies_twice_costs_nothing(
-    deployed: Stacks, run_stack: Callable[[str], str], local_settings: LocalSettings
+    deployed: Stacks, new_run: Callable[[str], Run], local_settings: LocalSettings
 ) -> None:
-    stack = run_stack("api-gone")
-    with started("RUN=api-gone", ARGUMENTS) as up:
-        printed = read_until(up, rf"stack {stack} \.\.\.")
+    run = new_run("api-gone")
+    with started(f"RUN={run.name}", ARGUMENTS) as up:
+        printed = read_until(up, rf"stack {run.stack} \.\.\.")
         kill_api_server(local_settings)
         printed += read_until(up, r"epoch 2/\d+")
         kill_api_server(local_settings)
         printed += up.communicate(timeout=_PATIENCE_S)[0]
     assert up.returncode == 0, printed
-    assert deployed.outputs(stack)["result"]["accuracy"] > 0.9
+    assert deployed.outputs(run.stack)["result"]["accuracy"] > 0.9
 
 
 @contextmanager

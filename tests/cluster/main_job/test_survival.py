@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from kubernetes import client
 
-from tests.cluster.main_job.conftest import Stacks
+from tests.cluster.main_job.conftest import Run, Stacks
 from tests.conftest import PROJECT
 
 EPOCHS = 40
@@ -19,11 +19,11 @@ _PATIENCE_S = 600
 
 
 def test_a_run_whose_worker_is_killed_resumes_and_ends_well(
-    deployed: Stacks, core: client.CoreV1Api, run_stack: Callable[[str], str]
+    deployed: Stacks, core: client.CoreV1Api, new_run: Callable[[str], Run]
 ) -> None:
-    name = run_stack("drill")
+    run = new_run("drill")
     process = subprocess.Popen(
-        ["make", "up", "RUN=drill", f"ARGS=epochs={EPOCHS} hidden=256"],
+        ["make", "up", f"RUN={run.name}", f"ARGS=epochs={EPOCHS} hidden=256"],
         cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     watchdog = threading.Timer(_PATIENCE_S, process.terminate)
@@ -38,7 +38,7 @@ def test_a_run_whose_worker_is_killed_resumes_and_ends_well(
             epochs.append(int(found[1]))
             if killed_at is None and epochs[-1] >= KILL_AFTER:
                 killed_at = epochs[-1]
-                kill_a_worker(core)
+                kill_a_worker(core, run.stack)
     assert process.wait() == 0, "".join(lines)
     watchdog.cancel()
 
@@ -48,12 +48,12 @@ def test_a_run_whose_worker_is_killed_resumes_and_ends_well(
     assert epochs.count(1) == 1, f"the run began anew instead of from a checkpoint: {epochs}"
     repeated = len(epochs) - len(set(epochs))
     assert repeated <= 2, f"{repeated} epochs were done twice: {epochs}"
-    result = deployed.outputs(name)["result"]
+    result = deployed.outputs(run.stack)["result"]
     assert result["accuracy"] > 0.9
 
 
-def kill_a_worker(core: client.CoreV1Api) -> None:
-    selector = "ray.io/node-type=worker,manta/stack=train-local-drill"
+def kill_a_worker(core: client.CoreV1Api, stack: str) -> None:
+    selector = f"ray.io/node-type=worker,manta/stack={stack}"
     pods = core.list_namespaced_pod("ray", label_selector=selector).items
     workers = [item for item in pods if item.status.phase == "Running"]
     assert workers, f"no running worker of the drill at {time.strftime('%X')}"

@@ -219,6 +219,7 @@ WHOLE: list[tuple[str, dict[str, tuple[str, dict[str, Any]]], str]] = [
     ("network-default-deny", {"ray": namespace("ray"), "p": deny("other")}, "namespace ray has no NetworkPolicy"),
     ("network-default-deny", {"ray": namespace("ray"), "p": deny("ray", ingress=[{}])}, "namespace ray has no"),
     ("network-default-deny", {"ray": namespace("ray"), "p": deny("ray")}, ""),
+    ("network-default-deny", {"ray": namespace("ray"), "p": (deny("ray")[0], {})}, ""),  # of no cluster yet
     ("aws-buckets-private", {"b": (AWS["bucket"], {"bucket": "b"})}, "public access is not blocked"),
     ("aws-buckets-private", {"b": (AWS["bucket"], {"bucket": "b"}),
      "k": ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", BLOCK)}, "no policy denies requests without TLS"),

@@ -132,7 +132,7 @@ def test_type_tokens_name_the_api_group_and_version() -> None:
 
 @pytest.mark.parametrize(
     "token",
-    ["kubernetes:helm.sh/v3:Release", "kubernetes:helm.sh/v4:Chart", "kubernetes:yaml/v2:ConfigGroup"],
+    ["kubernetes:helm.sh/v4:Chart", "kubernetes:yaml/v2:ConfigGroup"],
 )
 def test_what_only_the_official_provider_can_do_is_refused_with_a_way_out(token: str) -> None:
     with pytest.raises(UnsupportedError, match=r"official Kubernetes provider.*pulumi plugin install"):
