@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from infra.quantity import parse_quantity
 from ops.prices.table import Table
 from ops.report.costs import Bill, bill, limits, ray_cluster, ray_groups
-from ops.report.preview import Change, Preview, Violation
+from ops.report.preview import Change, Inputs, Preview, Violation
 
 # What holds data, or what everything else stands on: gone or made again, it is not what it was.
 STATEFUL = re.compile(
@@ -136,10 +137,14 @@ def _service(change: Change) -> str:
     old, new = ray_cluster(change.old), ray_cluster(change.new)
     if old != new:
         return f"endpoint {name}: a second Ray cluster starts and traffic moves to it, which needs {_size(change)} more"
-    before = str(change.old.get("spec", {}).get("serveConfigV2"))
-    if before != str(change.new.get("spec", {}).get("serveConfigV2")):
+    if _serve_config(change.old) != _serve_config(change.new):
         return f"endpoint {name}: replicas are replaced in place, one after the other; no extra capacity"
     return f"endpoint {name}: no pod changes"
+
+
+def _serve_config(inputs: Inputs) -> str:
+    spec: Any = inputs.get("spec")
+    return str(cast(Inputs, spec).get("serveConfigV2")) if isinstance(spec, dict) else ""
 
 
 def _size(change: Change) -> str:
