@@ -11,6 +11,7 @@ from policies import (
     security_pods,
     security_reach,
     serving_hygiene,
+    serving_reach,
     spot,
 )
 from policies.rule import Rule
@@ -19,6 +20,7 @@ _MODULES = (
     checklist_cluster,
     checklist_serving,
     serving_hygiene,
+    serving_reach,
     spot,
     security_pods,
     security_reach,

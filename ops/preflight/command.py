@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ops.exits import Exit
-from ops.preflight import stackfile, tools
+from ops.preflight import capacity, stackfile, tools
 from ops.show import Json, as_json, table
 
 _SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
@@ -32,6 +32,8 @@ def preflight(
         from ops.preflight import aws  # boto3 costs half a second, which only this needs
 
         outcomes += list(aws.check(wanted, aws.Account(wanted.region)))
+    if (settings := stackfile.settings(folder, stack)) is not None:
+        outcomes += list(capacity.check(settings))
     if json:
         as_json([asdict(outcome) for outcome in outcomes])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any, cast
 
 import yaml
 
+from infra.errors import SettingsError
+from infra.settings import ServeSettings, TrainSettings, load
+from infra.stack import StackName
 from local.errors import MantaError
 
 
@@ -33,14 +37,7 @@ class Wanted:
 
 def read(folder: Path, stack: str) -> Wanted:
     """The wishes of `stack`; raises MantaError if it has no file."""
-    path = folder / f"Pulumi.{stack}.yaml"
-    if not path.exists():
-        raise MantaError(f"there is no {path}: give the name of a stack that has a file in {folder}/")
-    try:
-        loaded: Any = yaml.safe_load(path.read_text())
-    except yaml.YAMLError:
-        raise MantaError(f"{path} is no YAML: mend it") from None
-    config = _map(_map(loaded).get("config"))
+    config = _map(_load(folder, stack).get("config"))
     aws = _map(config.get("manta:aws"))
     network, capacity = _map(aws.get("network")), _map(aws.get("capacity"))
     gpu = _map(capacity.get("gpu"))
@@ -59,6 +56,29 @@ def read(folder: Path, stack: str) -> Wanted:
         nat_gateways=gateways,
         images=tuple(str(image) for image in _map(config.get("manta:images")).values() if "@sha256:" in str(image)),
     )
+
+
+def settings(folder: Path, stack: str) -> TrainSettings | ServeSettings | None:
+    """The settings of a run or an endpoint, as its program reads them; None of a platform. Raises MantaError."""
+    if not stack.startswith(("train-", "serve-")):
+        return None
+    config: dict[str, Any] = dict(_map(_load(folder, stack).get("config")))
+    plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    try:
+        found = load(StackName.parse(stack), plain)
+    except SettingsError as error:
+        raise MantaError(str(error)) from None
+    return found if isinstance(found, (TrainSettings, ServeSettings)) else None
+
+
+def _load(folder: Path, stack: str) -> Mapping[str, Any]:
+    path = folder / f"Pulumi.{stack}.yaml"
+    if not path.exists():
+        raise MantaError(f"there is no {path}: give the name of a stack that has a file in {folder}/")
+    try:
+        return _map(yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise MantaError(f"{path} is no YAML: mend it") from None
 
 
 def _map(value: Any) -> Mapping[str, Any]:
