@@ -7,7 +7,7 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, deploy, drift, policies, preview, publish, versions
+from ops import changed, cost, deploy, drift, kubeconfig, policies, preview, publish, versions
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
@@ -25,6 +25,7 @@ app.command()(report.report)
 app.command()(preflight.preflight)
 app.command()(changed.changed)
 app.command()(deploy.deploy)
+app.command()(kubeconfig.kubeconfig)
 app.command()(drift.drift)
 app.command()(publish.publish)
 app.command()(audit.audit)

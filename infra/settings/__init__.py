@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from infra.errors import SettingsError
 from infra.settings.base import Settings, decode, read
+from infra.settings.bootstrap import BootstrapSettings
 from infra.settings.platform import PlatformSettings
 from infra.settings.serve import ServeSettings
 from infra.settings.train import TrainSettings
 from infra.stack import PRODUCTION, PROJECT, StackName
 
 _SECTIONS: dict[str, type[Settings]] = {
+    "bootstrap": BootstrapSettings,
     "platform": PlatformSettings,
     "train": TrainSettings,
     "serve": ServeSettings,
@@ -38,4 +40,4 @@ def _require_strength(settings: PlatformSettings, stack: str) -> None:
         raise SettingsError(f"stack {stack}: in production {' and '.join(weak)}")
 
 
-__all__ = ["PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "load"]
+__all__ = ["BootstrapSettings", "PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "load"]

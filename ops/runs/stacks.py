@@ -75,6 +75,17 @@ def listed() -> list[Stack]:
         ) from None
 
 
+def create(stack: str, secrets_provider: str) -> None:
+    """Make an empty stack; raises MantaError."""
+    provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
+    _pulumi("stack", "init", "--no-select", "--non-interactive", *provider, stack)
+
+
+def outputs(stack: str) -> dict[str, Any]:
+    """What the stack exports, secrets hidden; raises MantaError."""
+    return cast(dict[str, Any], json.loads(_pulumi("stack", "output", "--json", "--stack", stack)))
+
+
 def remove(stack: str) -> None:
     """End what the stack holds, and the stack; its file in stacks/ stays. Raises MantaError."""
     _pulumi(

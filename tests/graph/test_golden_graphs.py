@@ -19,6 +19,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-local", "platform-local", {}),
     ("platform-local, protected", "platform-local", {"protect": True}),
     ("platform-local, by chart", "platform-local", {"kuberay": {"source": "chart"}}),
+    ("bootstrap-dev", "bootstrap-dev", {}),
     ("platform-sim", "platform-sim", {}),
     ("platform-dev", "platform-dev", {}),
     ("platform-prod", "platform-prod", {}),
@@ -30,7 +31,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def previewed(engine: Engine, standing: Engine, stack: str, changes: dict[str, Any]) -> Preview:
-    return (engine if stack.startswith("platform") else standing).preview(stack, changes)
+    return (engine if stack.startswith(("platform", "bootstrap")) else standing).preview(stack, changes)
 
 
 @pytest.mark.parametrize(("title", "stack", "changes"), CASES, ids=[case[0] for case in CASES])
