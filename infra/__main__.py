@@ -15,8 +15,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
 
 from infra import settings as stack_settings  # noqa: E402
-from infra.layers import bootstrap, platform, serve, train  # noqa: E402
-from infra.settings import BootstrapSettings, PlatformSettings, ServeSettings, TrainSettings  # noqa: E402
+from infra.layers import bootstrap, platform, serve, train, workbench  # noqa: E402
+from infra.settings import (  # noqa: E402
+    BootstrapSettings,
+    PlatformSettings,
+    ServeSettings,
+    TrainSettings,
+    WorkbenchSettings,
+)
 from infra.stack import StackName  # noqa: E402
 
 
@@ -32,6 +38,8 @@ async def main() -> dict[str, Any]:
             return await train.build(stack, settings, HERE.parent)
         case ServeSettings() as settings:
             return await serve.build(stack, settings, HERE.parent)
+        case WorkbenchSettings() as settings:
+            return await workbench.build(stack, settings)
         case settings:
             raise AssertionError(f"no layer takes {type(settings).__name__}")
 

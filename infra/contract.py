@@ -13,7 +13,7 @@ from infra.ray.specs import Surroundings
 from infra.stack import StackName
 
 # Raised when a field is added, removed or changes its meaning; a platform of another version is refused.
-VERSION = 2
+VERSION = 3
 OUTPUT = "contract"
 
 
@@ -22,7 +22,7 @@ class Contract:
     """Typed outputs of a platform stack. All are plain: secrets stay in the cluster, named here.
 
     `kubeconfig` has no credentials, and `cluster` names the cluster whatever its kubeconfig says; both are empty where
-    KUBECONFIG says which cluster it is."""
+    KUBECONFIG says which cluster it is. `ingress_class` and `event_scaling` are empty where the platform has none."""
 
     namespace: str
     service_account: str
@@ -36,6 +36,9 @@ class Contract:
     ray_version: str
     kubeconfig: str = ""
     cluster: str = ""
+    ingress_class: str = ""  # of Ingresses that become load balancers
+    event_scaling: str = ""  # keda
+    event_queues: str = ""  # ARNs of the queues whose length it may read, with commas
     placements: Placements = EVERYWHERE
 
     def surroundings(self) -> Surroundings:

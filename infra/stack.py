@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infra.errors import SettingsError
 
 PROJECT = "manta"
-LAYERS = ("bootstrap", "platform", "train", "serve")
+LAYERS = ("bootstrap", "platform", "train", "serve", "workbench")
 ENVIRONMENTS = ("local", "sim", "dev", "prod")
 PRODUCTION = "prod"
 # With a hyphen and eight characters of hash the name of a run's RayJob stays within KubeRay's 47.

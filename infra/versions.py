@@ -9,6 +9,8 @@ VERSIONS = MappingProxyType(
         "kubernetes": "1.34",
         "kuberay": "1.6.2",
         "karpenter": "1.14.1",
+        "aws-load-balancer-controller": "2.13.4",
+        "keda": "2.17.2",
         "nvidia-device-plugin": "0.18.2",
         "ray": "2.60.0",
         "python": "3.11",

@@ -18,8 +18,9 @@ STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
 # Folders and files that stand under every stack; payloads stand under the runs and endpoints alone.
 _ALL = ("infra/", "policies/", "Pulumi.yaml", "requirements.txt")
 _RUNS = ("payloads/",)
+_WITH_PAYLOADS = ("train-", "serve-")  # a workbench gets its code with each job
 # An endpoint serves what a run has made, and both stand on the platform.
-_LAYERS = ("platform", "train", "serve")
+_LAYERS = ("platform", "train", "serve", "workbench")
 
 
 def changed(
@@ -44,7 +45,8 @@ def changed(
 
 
 def affected(files: Iterable[str], stacks: Iterable[str], environments: Iterable[str]) -> list[str]:
-    """Of `stacks`, those that `files` (paths from the checkout's root) can change: platforms, runs, then endpoints."""
+    """Of `stacks`, those that `files` (paths from the checkout's root) can change: platforms, runs, endpoints, then
+    workbenches."""
     changed_files, wanted = list(files), set(environments)
     everything = any(path.startswith(_ALL) for path in changed_files)
     runs = any(path.startswith(_RUNS) for path in changed_files)
@@ -55,7 +57,7 @@ def affected(files: Iterable[str], stacks: Iterable[str], environments: Iterable
         # The workflows' own roles are brought up by hand: nobody widens their own rights.
         if _environment(stack) in wanted
         and not stack.startswith("bootstrap-")
-        and (everything or stack in own or (runs and not stack.startswith("platform-")))
+        and (everything or stack in own or (runs and stack.startswith(_WITH_PAYLOADS)))
     )
     return sorted(found, key=lambda stack: (_order(stack), stack))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from policies import drills
 from policies.facts import RAY_VERSION, REGISTER_TIMEOUT_S
 from policies.pods import POD, RAY, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, PodTemplate, cluster_of, groups, pods, variable
-from policies.rule import PROD, About, Resource
+from policies.rule import PROD, WORKBENCH, About, Resource
 from policies.serving import config
 from policies.values import Values, at, each, entries, number, section
 
@@ -52,11 +52,14 @@ def head_idle(resource: Resource) -> Iterator[str]:
 @About(
     "ray-managed", "checklist", "high",
     "A bare RayCluster or pod is nobody's run: nothing retries it, records it or ends it.",
-    "train with a RayJob that has its own rayClusterSpec, serve with a RayService",
+    "train with a RayJob that has its own rayClusterSpec, serve with a RayService; a workbench is not for production",
 ).resources(RAY_CLUSTER, RAY_JOB, POD)  # fmt: skip
 def managed(resource: Resource) -> Iterator[str]:
     if resource.type == RAY_CLUSTER:
-        yield "a bare RayCluster has no run or endpoint that it belongs to"
+        if resource.layer != WORKBENCH:
+            yield "a bare RayCluster has no run or endpoint that it belongs to"
+        elif resource.environment == PROD:
+            yield "a workbench runs whatever anyone submits to it"
     elif resource.type == POD:
         yield "a pod of its own is not started again when its node goes away"
     else:
@@ -70,7 +73,7 @@ def managed(resource: Resource) -> Iterator[str]:
     "ray-storage-s3", "checklist", "high",
     "A checkpoint on a node dies with the node, and a run without one starts again from nothing.",
     "set MANTA_STORAGE of every Ray container to an s3:// address",
-).resources(RAY_JOB, RAY_SERVICE)  # fmt: skip
+).resources(*RAY)  # fmt: skip
 def storage_on_s3(resource: Resource) -> Iterator[str]:
     def storage(pod: PodTemplate) -> Iterator[str]:
         value = variable(pod.main, "MANTA_STORAGE")

@@ -8,7 +8,7 @@ from typing import Any
 
 from policies import limits
 from policies.facts import GPU
-from policies.pods import RAY, RAY_JOB, cluster_of, groups
+from policies.pods import RAY, RAY_CLUSTER, RAY_JOB, Group, cluster_of, groups
 from policies.rule import About, Finding, Resource, Stack
 from policies.spot import NODE_POOL
 from policies.values import at, number, plain, section
@@ -37,7 +37,7 @@ def gpu_ceiling(resource: Resource) -> Iterator[str]:
         wanted = 0.0
         for group in groups(resource):
             count = number(at(group.spec, "maxReplicas")) or number(at(group.spec, "replicas")) or 1
-            wanted += count * (number(at(group.pod.main, "resources", "limits", GPU)) or 0)
+            wanted += count * _gpus(group)
     if wanted > most:
         yield f"up to {wanted:g} GPUs, and {resource.environment} may have {most:g}"
 
@@ -57,7 +57,7 @@ def pool_bounded(resource: Resource) -> Iterator[str]:
 @About(
     "cost-idle", "cost", "medium",
     "Workers that wait for nothing cost what workers cost.",
-    f"set autoscalerOptions.idleTimeoutSeconds to at most {MOST_IDLE_S}",
+    f"set autoscalerOptions.idleTimeoutSeconds to at most {MOST_IDLE_S}; a standing cluster starts with no GPU worker",
 ).resources(*RAY)  # fmt: skip
 def idle(resource: Resource) -> Iterator[str]:
     cluster = cluster_of(resource)
@@ -65,6 +65,13 @@ def idle(resource: Resource) -> Iterator[str]:
         seconds = number(at(cluster, "autoscalerOptions", "idleTimeoutSeconds"))
         if seconds is not None and seconds > MOST_IDLE_S:
             yield f"idle workers stay for {seconds:g} s"
+    elif resource.type == RAY_CLUSTER:
+        yield "a standing cluster without enableInTreeAutoscaling never gives its workers back"
+    if resource.type == RAY_CLUSTER:
+        for group in groups(resource):
+            least = number(at(group.spec, "minReplicas")) or 0
+            if group.role == "worker" and least and _gpus(group):
+                yield f"{group.where}: minReplicas {least:g} keeps GPUs whether anybody works or not"
 
 
 @About(
@@ -102,6 +109,11 @@ def tags(resource: Resource) -> Iterator[str]:
     carried = {*section(resource.props, "tags"), *by_default}
     if missing := [tag for tag in limits.load().tags if tag not in carried]:
         yield f"lacks the tags {', '.join(missing)}"
+
+
+def _gpus(group: Group) -> float:
+    """GPUs of one pod."""
+    return number(at(group.pod.main, "resources", "limits", GPU)) or 0
 
 
 def _decoded(value: Any) -> Any:

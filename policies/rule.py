@@ -11,6 +11,7 @@ from policies.values import Values
 Severity = Literal["low", "medium", "high", "critical"]
 LOCAL = "local"
 PROD = "prod"
+WORKBENCH = "workbench"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Resource:
     protect: bool
     environment: str
     provider: Values = field(default_factory=dict[str, object])  # the inputs of its provider
+
+    @property
+    def layer(self) -> str:
+        """`workbench` of a resource of the stack workbench-dev."""
+        return self.urn.removeprefix("urn:pulumi:").partition("::")[0].partition("-")[0]
 
 
 @dataclass(frozen=True)

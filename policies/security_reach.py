@@ -13,6 +13,8 @@ SERVICE, INGRESS = "kubernetes:core/v1:Service", "kubernetes:networking.k8s.io/v
 NAMESPACE, NETWORK_POLICY = "kubernetes:core/v1:Namespace", "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 _PORT_NAMES = ("dashboard", "client", "gcs-server", "gcs", "redis")
 _OUTSIDE = ("LoadBalancer", "NodePort")
+INGRESS_PARAMETERS = "kubernetes:elbv2.k8s.aws/v1beta1:IngressClassParams"
+_ALB = "alb.ingress.kubernetes.io/"
 
 
 @About(
@@ -37,6 +39,39 @@ def private_ports(resource: Resource) -> Iterator[str]:
             yield "enableIngress makes the dashboard public"
         serve = section(resource.props, "spec", "serveService", "spec")
         yield from _service("serveService", serve)
+
+
+@About(
+    "ingress-tls", "security", "critical",
+    "What comes in without TLS can be read and changed on its way.",
+    "listen on HTTPS alone, with the ARN of a certificate, and by TLS 1.2 or newer",
+).resources(INGRESS)  # fmt: skip
+def ingress_tls(resource: Resource) -> Iterator[str]:
+    said = section(resource.props, "metadata", "annotations")
+    if "HTTPS" not in str(at(said, f"{_ALB}listen-ports")) or '"HTTP"' in str(at(said, f"{_ALB}listen-ports")):
+        yield f"it listens on {at(said, f'{_ALB}listen-ports') or 'HTTP'}"
+    if not at(said, f"{_ALB}certificate-arn"):
+        yield "it names no certificate"
+    policy = str(at(said, f"{_ALB}ssl-policy") or "")
+    if not policy.startswith("ELBSecurityPolicy-TLS13-1-"):
+        yield f"ssl-policy is {policy or 'not set, and AWS then takes TLS 1.0'}"
+
+
+@About(
+    "ingress-narrow", "security", "high",
+    "A load balancer that the whole internet reaches is found by it within the hour, and Serve asks nobody who he is.",
+    "leave the scheme internal, or list the networks that may reach it",
+).resources(INGRESS, INGRESS_PARAMETERS)  # fmt: skip
+def ingress_narrow(resource: Resource) -> Iterator[str]:
+    if resource.type == INGRESS:
+        said = section(resource.props, "metadata", "annotations")
+        scheme, networks = at(said, f"{_ALB}scheme"), str(at(said, f"{_ALB}inbound-cidrs") or "").split(",")
+    else:
+        spec = section(resource.props, "spec")
+        scheme, networks = at(spec, "scheme"), [str(network) for network in items(spec, "inboundCIDRs")]
+    named = {network.strip() for network in networks} - {""}
+    if scheme == "internet-facing" and (not named or named & {"0.0.0.0/0", "::/0"}):
+        yield "it faces the internet and lets everybody in"
 
 
 @About(
@@ -80,7 +115,9 @@ def _service(where: str, spec: Values) -> Iterator[str]:
 
 
 def _backend(service: Values) -> Iterator[str]:
-    port = section(service, "port")
+    port, name = section(service, "port"), str(at(service, "name"))
+    if name.endswith("-head-svc"):
+        yield f"an Ingress leads to the head, {name}"
     if number(at(port, "number")) in PRIVATE_PORTS or at(port, "name") in _PORT_NAMES:
         yield f"an Ingress leads to port {plain(at(port, 'number') or at(port, 'name'))} of {at(service, 'name')}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -63,6 +63,11 @@ def mlflow_statements(place: Place, buckets: Mapping[str, str]) -> list[Statemen
             [f"{artifacts}/*"],
         ),
     ]
+
+
+def keda_statements(queues: Sequence[str]) -> list[Statement]:
+    """KEDA reads how long queues are, and nothing that is in them."""
+    return [allow("ReadLengths", ["sqs:GetQueueAttributes"], queues)]
 
 
 class PodAccess(pulumi.ComponentResource):

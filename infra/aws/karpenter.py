@@ -15,6 +15,7 @@ from infra.aws.karpenter_policy import statements
 from infra.aws.naming import Place
 from infra.aws.policies import document, pod_trust, trust
 from infra.aws.system_nodes import NODE_POLICIES
+from infra.kubernetes.charts import source
 from infra.settings.aws import KarpenterSettings
 from infra.versions import VERSIONS
 
@@ -33,9 +34,7 @@ class KarpenterArgs:
 
 
 def chart(settings: KarpenterSettings, name: str) -> dict[str, Any]:
-    """Where Helm finds a chart: an OCI address with the version, or a folder, which has the version it has."""
-    address = f"{settings.charts.rstrip('/')}/{name}"
-    return {"chart": address, "version": VERSIONS["karpenter"]} if address.startswith("oci://") else {"chart": address}
+    return source(settings.charts, name, VERSIONS["karpenter"])
 
 
 def controller_values(place: Place, settings: KarpenterSettings, queue: str, image: str | None) -> dict[str, Any]:

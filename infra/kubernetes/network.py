@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.kubernetes import keda
 from infra.kubernetes.kuberay import OPERATOR_LABELS
-from infra.ray.cluster import ROLE_LABEL
+from infra.ray.cluster import HEAD_PORTS, ROLE_LABEL
+from infra.ray.demand import ROLE as DEMAND
 from infra.ray.job import SUBMITTER
 from infra.settings.platform import NetworkSettings, PlatformSettings
 
@@ -16,6 +18,7 @@ from infra.settings.platform import NetworkSettings, PlatformSettings
 RAY_PODS = {"ray.io/is-ray-node": "yes"}
 DASHBOARD, SERVE, AGENT, S3, MLFLOW = 8265, 8000, 52365, 9000, 5000
 HTTPS, AGENT_HTTP, POSTGRES = 443, 80, 5432
+GCS = HEAD_PORTS["gcs-server"]
 Rule = dict[str, Any]
 
 
@@ -29,6 +32,7 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
     storage = _storage(net, s3)
     own = {} if net.cloud else _own_storage(system, nodes, [ray_pods, uploads, mlflow], s3)
     records = [_rule("to", _blocks(net.database), POSTGRES)] if net.database else []
+    demand = [_pods(ray, {ROLE_LABEL: DEMAND})] if settings.keda else []
     return {
         "ray-deny": _policy("default-deny", ray, {}, [], []),
         "system-deny": _policy("default-deny", system, {}, [], []),
@@ -44,6 +48,7 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
                 _rule("from", [_pods(system, OPERATOR_LABELS)], DASHBOARD, SERVE, AGENT),
                 # The kubelet's probes, the API server's proxy and what publishes the two Services come from the nodes.
                 _rule("from", nodes, DASHBOARD, SERVE, AGENT),
+                *([_rule("from", demand, GCS)] if demand else []),
             ],
             [_rule("to", [ray_pods]), *storage, _rule("to", [mlflow], MLFLOW), api],
         ),
@@ -59,6 +64,7 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
             [api, _rule("to", [ray_pods], DASHBOARD, SERVE, AGENT)],
         ),
         **own,
+        **(_keda(net, ray, system, ray_pods, api) if settings.keda else {}),
         "mlflow": _policy(
             "mlflow",
             system,
@@ -88,6 +94,38 @@ def _own_storage(system: str, nodes: list[Rule], users: list[Rule], s3: Rule) ->
             [],
         ),
         "s3-bucket": _policy("s3-bucket", system, maker, None, [_rule("to", [s3], S3)]),
+    }
+
+
+def _keda(net: NetworkSettings, ray: str, system: str, ray_pods: Rule, api: Rule) -> dict[str, dict[str, Any]]:
+    """KEDA's three parts; the API server asks two of them. And the pods that it scales, which talk to Ray alone."""
+    nodes = _blocks(net.nodes)
+    parts = {name: {"app": name} for name in (keda.OPERATOR, keda.METRICS, keda.WEBHOOKS)}
+    operator, metrics = _pods(system, parts[keda.OPERATOR]), _pods(system, parts[keda.METRICS])
+    probes = (8080, 8081)
+    return {
+        "keda-operator": _policy(
+            "keda-operator",
+            system,
+            parts[keda.OPERATOR],
+            [_rule("from", [metrics], keda.GRPC), _rule("from", nodes, *probes)],
+            [api, *(_storage(net, {}) if net.cloud else [])],
+        ),
+        "keda-metrics": _policy(
+            "keda-metrics",
+            system,
+            parts[keda.METRICS],
+            [_rule("from", nodes, keda.METRICS_HTTPS, *probes)],
+            [api, _rule("to", [operator], keda.GRPC)],
+        ),
+        "keda-webhooks": _policy(
+            "keda-webhooks",
+            system,
+            parts[keda.WEBHOOKS],
+            [_rule("from", nodes, keda.WEBHOOKS_HTTPS, *probes)],
+            [api],
+        ),
+        "ray-demand": _policy("ray-demand", ray, {ROLE_LABEL: DEMAND}, [], [_rule("to", [ray_pods], GCS)]),
     }
 
 

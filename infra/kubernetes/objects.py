@@ -27,6 +27,7 @@ def _classes() -> dict[tuple[str, str], Any]:
         ("apps/v1", "DaemonSet"): lambda: k8s.apps.v1.DaemonSet,
         ("apps/v1", "Deployment"): lambda: k8s.apps.v1.Deployment,
         ("batch/v1", "Job"): lambda: k8s.batch.v1.Job,
+        ("networking.k8s.io/v1", "Ingress"): lambda: k8s.networking.v1.Ingress,
         ("networking.k8s.io/v1", "NetworkPolicy"): lambda: k8s.networking.v1.NetworkPolicy,
         ("policy/v1", "PodDisruptionBudget"): lambda: k8s.policy.v1.PodDisruptionBudget,
         ("rbac.authorization.k8s.io/v1", "Role"): lambda: k8s.rbac.v1.Role,

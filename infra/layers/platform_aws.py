@@ -10,12 +10,13 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from infra import contract
-from infra.aws.access import AccessArgs, PodAccess, mlflow_statements, ray_statements
+from infra.aws.access import AccessArgs, PodAccess, keda_statements, mlflow_statements, ray_statements
 from infra.aws.budget import Budget
 from infra.aws.capacity import Capacity, CapacityArgs
 from infra.aws.cluster import Cluster, ClusterArgs
 from infra.aws.database import Database, DatabaseArgs
 from infra.aws.gpu import DevicePlugin, needs_plugin
+from infra.aws.ingress import CLASS, IngressArgs, LoadBalancers
 from infra.aws.karpenter import Karpenter, KarpenterArgs
 from infra.aws.naming import Place
 from infra.aws.network import Network, NetworkArgs
@@ -23,7 +24,7 @@ from infra.aws.placement import placements
 from infra.aws.registry import Registry
 from infra.aws.storage import Storage, StorageArgs
 from infra.aws.system_nodes import ON_SYSTEM_NODES
-from infra.kubernetes import mlflow
+from infra.kubernetes import charts, keda, mlflow
 from infra.kubernetes.guard import RunGuard
 from infra.kubernetes.kuberay import KubeRay, KubeRayArgs, crd_folder
 from infra.kubernetes.mlflow import Mlflow, MlflowArgs
@@ -31,13 +32,13 @@ from infra.kubernetes.objects import register
 from infra.kubernetes.tenancy import MLFLOW_ACCOUNT, RAY_ACCOUNT
 from infra.layers.images import Images
 from infra.layers.platform_aws_network import inside_network, with_gpu_quota
+from infra.layers.platform_keda import add_keda
 from infra.layers.tenancy import AUTH_SECRET, Tenancy, secret_manifest
 from infra.settings import PlatformSettings
 from infra.settings.aws import AwsSettings
 from infra.stack import StackName
 from infra.versions import RAY
 
-CHARTS_VARIABLE = "MANTA_CHARTS"
 DATABASE_SECRET = "mlflow-database"  # noqa: S105 - a name
 
 
@@ -46,7 +47,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
     place = Place(stack.environment, on.account, on.region, on.owner)
     crds = crd_folder(settings.kuberay, os.environ, str(stack))
     karpenter_settings = on.karpenter
-    if folder := os.environ.get(CHARTS_VARIABLE):
+    if folder := os.environ.get(charts.VARIABLE):
         karpenter_settings = on.karpenter.model_copy(update={"charts": folder})
     account = aws.Provider(
         "aws",
@@ -115,6 +116,20 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         protect=settings.protect,
         opts=after,
     )
+    more: list[pulumi.Resource] = []
+    if settings.keda:
+        before: list[pulumi.Resource] = [tenancy]
+        if queues := settings.keda.queues:
+            read = AccessArgs(place, cluster, settings.system_namespace, keda.ACCOUNT, keda_statements(queues))
+            # Its pods get the role that is there when they start.
+            before.append(PodAccess("keda", read, opts=there))
+        more.append(add_keda(settings, ON_SYSTEM_NODES, both, before))
+    if on.ingress:
+        fronts = on.ingress.model_copy(update={"charts": charts.place(on.ingress.charts, os.environ)})
+        args = IngressArgs(place, fronts, on.network, cluster, network, settings.namespace)
+        # It watches the Ray namespace, and no other.
+        last = pulumi.ResourceOptions(providers=[account, inside], depends_on=[tenancy])
+        more.append(LoadBalancers("ingress", args, opts=last))
     known = register(
         DATABASE_SECRET,
         secret_manifest(DATABASE_SECRET, settings.system_namespace, {"uri": database.uri}),
@@ -136,7 +151,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         protect=settings.protect,
         opts=pulumi.ResourceOptions.merge(after, pulumi.ResourceOptions(depends_on=[known, *storage.ready])),
     )
-    guarded = pulumi.ResourceOptions(depends_on=[tenancy, kuberay, tracking, storage, capacity])
+    guarded = pulumi.ResourceOptions(depends_on=[tenancy, kuberay, tracking, storage, capacity, *more])
     RunGuard("runs", settings.namespace, guarded, cluster.kubeconfig)
     offered = pulumi.Output.all(ray, cluster.kubeconfig).apply(
         lambda values: contract.to_output(
@@ -154,6 +169,9 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
                 ray_version=RAY,
                 kubeconfig=values[1],
                 cluster=place.cluster_arn,
+                ingress_class=CLASS if on.ingress else "",
+                event_scaling=keda.NAME if settings.keda else "",
+                event_queues=",".join(settings.keda.queues) if settings.keda else "",
                 placements=placements(),
             )
         )

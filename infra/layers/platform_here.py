@@ -8,13 +8,14 @@ from typing import Any
 import pulumi
 
 from infra import contract
-from infra.kubernetes import mlflow, s3
+from infra.kubernetes import keda, mlflow, s3
 from infra.kubernetes.guard import RunGuard
 from infra.kubernetes.kuberay import KubeRay, KubeRayArgs, crd_folder
 from infra.kubernetes.mlflow import Mlflow, MlflowArgs
 from infra.kubernetes.s3 import S3, S3Args
 from infra.kubernetes.tenancy import RAY_ACCOUNT
 from infra.layers.images import Images
+from infra.layers.platform_keda import add_keda
 from infra.layers.tenancy import AUTH_SECRET, Tenancy
 from infra.settings import PlatformSettings
 from infra.stack import StackName
@@ -69,7 +70,10 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
         protect=settings.protect,
         opts=after,
     )
-    RunGuard("runs", settings.namespace, pulumi.ResourceOptions(depends_on=[tenancy, kuberay, storage, tracking]))
+    kept: list[pulumi.Resource] = [tenancy, kuberay, storage, tracking]
+    if settings.keda:
+        kept.append(add_keda(settings, {}, pulumi.ResourceOptions(), [tenancy]))
+    RunGuard("runs", settings.namespace, pulumi.ResourceOptions(depends_on=kept))
     offered = ray.apply(
         lambda image: contract.to_output(
             contract.Contract(
@@ -83,6 +87,7 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
                 mlflow_uri=mlflow.uri(settings.system_namespace),
                 image=image,
                 ray_version=RAY,
+                event_scaling=keda.NAME if settings.keda else "",
             )
         )
     )

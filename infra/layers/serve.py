@@ -10,10 +10,12 @@ import pulumi
 
 from infra import contract, references
 from infra.errors import SettingsError
+from infra.layers import scaling
 from infra.layers.cluster import options
 from infra.layers.waiting import exists, in_background
 from infra.ray import bundle, capacity, cluster, job, naming, rules, service, upload
 from infra.ray.cluster_api import KubernetesApi
+from infra.ray.ingress import IngressSpec, deregistration_seconds, ingress_manifest
 from infra.ray.serve_config import PORT, serve_config
 from infra.ray.specs import ClusterSpec
 from infra.ray.wait_service import WantedService, wait_for_service
@@ -40,7 +42,12 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
     if settings.rollout == "in_place":
         uri = upload.bundle_uri(around.storage, code.hash)
         before["upload"] = upload.upload_manifest(name, str(stack), spec.cluster.image, config_map, uri, around)
-    endpoint = service.Endpoint("endpoint", manifest, service.disruption_manifest(spec), before, options(platform))
+    scaling.require(platform, stack, settings.scaling)
+    front = published(stack, settings, platform, spec)
+    demand = scaling.manifests(name, spec.cluster, settings.scaling)
+    endpoint = service.Endpoint(
+        "endpoint", manifest, service.disruption_manifest(spec), before, options(platform), demand
+    )
     if settings.wait and not pulumi.runtime.is_dry_run():
         await exists(endpoint.service)
         wanted = WantedService(name, str(stack), settings.health_path, settings.ready_timeout_seconds)
@@ -48,12 +55,37 @@ async def build(stack: StackName, settings: ServeSettings, project: Path) -> dic
             lambda say: wait_for_service(KubernetesApi(around.namespace, platform.kubeconfig), wanted, say),
             endpoint.service,
         )
-    return {
+    inside = f"http://{name}-serve-svc.{around.namespace}.svc.cluster.local:{PORT}"
+    outputs: dict[str, Any] = {
         "service": name,
         "namespace": around.namespace,
         "bundle": code.hash,
-        "url": f"http://{name}-serve-svc.{around.namespace}.svc.cluster.local:{PORT}",
+        "url": front.url if front else inside,
     }
+    if front:
+        # After the wait: the provider waits for the load balancer's address, and would count the start of the service.
+        outputs["loadBalancer"] = endpoint.publish(ingress_manifest(front))
+    return outputs
+
+
+def published(
+    stack: StackName, settings: ServeSettings, platform: contract.Contract, spec: service.ServiceSpec
+) -> IngressSpec | None:
+    """How the endpoint is reached from outside; raises SettingsError where the platform has no way for it."""
+    if settings.ingress is None:
+        return None
+    if not platform.ingress_class:
+        raise SettingsError(
+            f"stack {stack}: manta:ingress needs load balancers, which {stack.platform} has not: set manta:aws.ingress "
+            f"there and bring it up with `pulumi up -s {stack.platform}`, or leave manta:ingress out"
+        )
+    region = settings.ingress.certificate.split(":")[3]
+    if region != platform.s3_region:
+        raise SettingsError(
+            f"stack {stack}: manta:ingress.certificate is in {region}, and the load balancer of {stack.platform} in "
+            f"{platform.s3_region}, which takes certificates of its own region alone: request one there"
+        )
+    return IngressSpec(spec, settings.ingress, platform.ingress_class, deregistration_seconds(settings.applications))
 
 
 def name_of(stack: StackName, settings: ServeSettings) -> str:

@@ -126,6 +126,9 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
     pod: dict[str, Any] = {
         "containers": [container],
+        # KubeRay binds the account to a role for the cluster's own autoscaler. An account of KubeRay's making, which an
+        # autoscaling head gets without this, would have no role on AWS, and drivers run on the head.
+        "serviceAccountName": spec.around.service_account,
         # Only the autoscaler in the head talks to the API server.
         "automountServiceAccountToken": head and spec.workers.autoscales,
         "securityContext": pod_context(),
@@ -133,9 +136,6 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         "terminationGracePeriodSeconds": spec.preemption.grace_seconds,
         "enableServiceLinks": False,
     }
-    if not (head and spec.workers.autoscales):
-        # KubeRay gives an autoscaling head an account of its own, which may change its own cluster.
-        pod["serviceAccountName"] = spec.around.service_account
     if spec.bundle_config_map:
         container["volumeMounts"] = [{"name": "bundle", "mountPath": BUNDLE_FOLDER, "readOnly": True}]
         pod["volumes"] = [{"name": "bundle", "configMap": {"name": spec.bundle_config_map}}]

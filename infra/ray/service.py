@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from infra.kubernetes.objects import register
+from infra.plain import entries, section
 from infra.ray import cluster
 from infra.ray.job import API_VERSION
 from infra.ray.serve_config import render
@@ -81,8 +82,10 @@ class Endpoint(pulumi.ComponentResource):
         disruption: dict[str, Any],
         code: Mapping[str, dict[str, Any]],
         opts: pulumi.ResourceOptions | None = None,
+        demand: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
-        """`code` holds what must be there before the service, by Pulumi name and in order."""
+        """`code` holds what must be there before the service, and `demand` what wants workers of it before requests do,
+        both by Pulumi name and in order."""
         super().__init__("manta:ray:Endpoint", name, None, opts)
         before: list[pulumi.Resource] = []
         for title, manifest in code.items():
@@ -91,4 +94,19 @@ class Endpoint(pulumi.ComponentResource):
         # official provider then waits for a transition that never comes. infra.ray.wait_service waits for the new one.
         self.service = register("service", service, pulumi.ResourceOptions(parent=self, depends_on=before))
         register("disruption", disruption, pulumi.ResourceOptions(parent=self))
+        after: list[pulumi.Resource] = [self.service]
+        for title, wanted in (demand or {}).items():
+            after.append(register(title, wanted, pulumi.ResourceOptions(parent=self, depends_on=after[-1:])))
         self.register_outputs({"name": service["metadata"]["name"]})
+
+    def publish(self, ingress: dict[str, Any]) -> pulumi.Output[str | None]:
+        """The way in from outside, which goes before the service goes. Returns the load balancer's address, which the
+        endpoint's name in DNS must lead to."""
+        made: Any = register("ingress", ingress, pulumi.ResourceOptions(parent=self, depends_on=[self.service]))
+        return made.status.apply(address)
+
+
+def address(status: Any) -> str | None:
+    """The host name in an Ingress's status, as the SDK spells it; None while there is none."""
+    given = entries(section(status or {}, "load_balancer"), "ingress")
+    return given[0].get("hostname") if given else None

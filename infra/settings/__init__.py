@@ -10,6 +10,7 @@ from infra.settings.bootstrap import BootstrapSettings
 from infra.settings.platform import PlatformSettings
 from infra.settings.serve import ServeSettings
 from infra.settings.train import TrainSettings
+from infra.settings.workbench import WorkbenchSettings
 from infra.stack import PRODUCTION, PROJECT, StackName
 
 _SECTIONS: dict[str, type[Settings]] = {
@@ -17,6 +18,7 @@ _SECTIONS: dict[str, type[Settings]] = {
     "platform": PlatformSettings,
     "train": TrainSettings,
     "serve": ServeSettings,
+    "workbench": WorkbenchSettings,
 }
 
 
@@ -25,6 +27,11 @@ def load(stack: StackName, config: Mapping[str, str]) -> Settings:
 
     Keys of other namespaces belong to providers and are left to them.
     """
+    if stack.layer == "workbench" and stack.environment == PRODUCTION:
+        raise SettingsError(
+            f"stack {stack}: a workbench runs whatever anyone submits, which production must not: work in another "
+            "environment, as workbench-dev, and bring the result here as a train or serve stack"
+        )
     prefix = f"{PROJECT}:"
     values = {key.removeprefix(prefix): decode(text) for key, text in config.items() if key.startswith(prefix)}
     found = read(_SECTIONS[stack.layer], values, str(stack))
@@ -40,4 +47,12 @@ def _require_strength(settings: PlatformSettings, stack: str) -> None:
         raise SettingsError(f"stack {stack}: in production {' and '.join(weak)}")
 
 
-__all__ = ["BootstrapSettings", "PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "load"]
+__all__ = [
+    "BootstrapSettings",
+    "PlatformSettings",
+    "ServeSettings",
+    "Settings",
+    "TrainSettings",
+    "WorkbenchSettings",
+    "load",
+]

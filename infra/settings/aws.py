@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from infra.settings.aws_capacity import CapacitySettings
 from infra.settings.aws_data import BudgetSettings, DatabaseSettings, RegistrySettings, StorageSettings
+from infra.settings.aws_ingress import IngressSettings
 from infra.settings.aws_network import NetworkSettings
 from infra.settings.base import Name, Positive, Settings
 
@@ -130,6 +131,7 @@ class AwsSettings(Settings):
     registry: RegistrySettings = RegistrySettings()
     database: DatabaseSettings = DatabaseSettings()
     budget: BudgetSettings | None = None
+    ingress: IngressSettings | None = None
     log_retention_days: Positive = 30
 
     @model_validator(mode="after")

@@ -28,6 +28,16 @@ class KubeRaySettings(Settings):
     memory: Quantity = "512Mi"
 
 
+class KedaSettings(Settings):
+    """KEDA, for stacks that say `scaling`. `charts`: the official Helm repository, or a folder that holds the chart
+    `keda`. `queues`: ARNs of the SQS queues that it may read the length of."""
+
+    charts: str = "https://kedacore.github.io/charts"
+    queues: list[Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]{1,80}$")]] = Field(
+        default_factory=list[str]
+    )
+
+
 class NetworkSettings(Settings):
     """Addresses that NetworkPolicies let through. `dns: pods` means the kube-dns pods, anything else is a network.
 
@@ -105,6 +115,7 @@ class PlatformSettings(Settings):
     quota: QuotaSettings = QuotaSettings()
     storage: StorageSettings = StorageSettings()
     mlflow: MlflowSettings = MlflowSettings()
+    keda: KedaSettings | None = None
 
     @property
     def here(self) -> tuple[str, NetworkSettings]:
@@ -120,6 +131,8 @@ class PlatformSettings(Settings):
                 raise ValueError(f"manta:{name} is missing: a platform on a cluster that is there already needs it")
             if self.aws is not None and getattr(self, name) is not None:
                 raise ValueError(f"manta:{name} is for clusters that are there already: leave it out beside manta:aws")
+        if self.aws is None and self.keda is not None and self.keda.queues:
+            raise ValueError("manta:keda.queues: SQS queues are read on AWS alone: leave it out")
         if self.aws is not None and not self.images.recorded and self.images.ray is None:
             raise ValueError("manta:images.ray is missing: push the image to the registry and name it by digest")
         return self

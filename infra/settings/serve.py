@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from infra.settings.base import Count, Image, Name, Positive, Seconds, Settings
 from infra.settings.ray import Head, Preemption, Workers
+from infra.settings.scaling import ScalingSettings
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 Number = Annotated[float, Field(gt=0, le=86_400)]
@@ -85,6 +86,14 @@ class Disruption(Settings):
     min_available: Count = 1
 
 
+class PublishSettings(Settings):
+    """The endpoint as https://`host`, by a load balancer of the platform (`manta:aws.ingress`). `certificate` is the
+    ARN of an ACM certificate for that name, in the platform's region; the name's record in DNS is yours to make."""
+
+    host: str = Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)
+    certificate: str = Field(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$")
+
+
 class ServeSettings(Settings):
     """`follow` names the training stack whose registered model is served: a newer one replaces the replicas in place.
 
@@ -104,6 +113,8 @@ class ServeSettings(Settings):
     ready_timeout_seconds: Seconds = 900
     disruption: Disruption = Disruption()
     preemption: Preemption = Preemption()
+    ingress: PublishSettings | None = None
+    scaling: ScalingSettings | None = None
     wait: bool = True
     bundle: str = "payloads"
 
@@ -115,4 +126,27 @@ class ServeSettings(Settings):
         ):
             if repeated := next((value for value in values if values.count(value) > 1), None):
                 raise ValueError(f"applications: two have the {what} {repeated}")
+        return self
+
+    @model_validator(mode="after")
+    def _requests_end_before_their_pod(self) -> ServeSettings:
+        """A load balancer leaves a pod its requests for as long as a replica takes to stop; the pod must last."""
+        limits = {"preemption.drainSeconds": self.preemption.drain_seconds}
+        limits["oldClusterDelaySeconds"] = self.old_cluster_delay_seconds
+        for deployment in (each for app in self.applications for each in app.deployments):
+            for name, seconds in limits.items():
+                if self.ingress and deployment.graceful_shutdown_timeout_s > seconds:
+                    raise ValueError(
+                        f"deployment {deployment.name}: gracefulShutdownTimeoutS "
+                        f"{deployment.graceful_shutdown_timeout_s:g} is more than {name} {seconds}, after which the "
+                        "pod is gone with the requests that the load balancer left it: lower the one or raise the other"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_can_be_scaled(self) -> ServeSettings:
+        if self.scaling:
+            if not self.workers.autoscales:
+                raise ValueError("scaling needs workers that scale: say workers.min and workers.max, not count")
+            self.scaling.check(self.workers.most)
         return self

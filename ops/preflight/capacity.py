@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.plain import entries, section
 from infra.quantity import parse_quantity
-from infra.settings import ServeSettings, TrainSettings
+from infra.settings import ServeSettings, TrainSettings, WorkbenchSettings
 from infra.settings.ray import Resources
 from local.errors import MantaError
 from ops.cluster import Cluster, ForbiddenError
@@ -32,7 +32,7 @@ class Room:
     free: Amounts
 
 
-def needed(settings: TrainSettings | ServeSettings) -> Amounts:
+def needed(settings: TrainSettings | ServeSettings | WorkbenchSettings) -> Amounts:
     """What the Ray cluster asks for at its largest, by its pods' requests."""
     head, workers = settings.head, settings.workers
     amounts = {"cpu": _cpu(head) + workers.most * _cpu(workers), "pods": 1.0 + workers.most}
@@ -52,7 +52,7 @@ def rooms(quotas: Iterable[Thing], pools: Iterable[Thing], nodes: Iterable[Thing
     return [*found, _nodes(machines, list(pods))] if machines else found
 
 
-def judge(settings: TrainSettings | ServeSettings, room: Room) -> Iterator[Outcome]:
+def judge(settings: TrainSettings | ServeSettings | WorkbenchSettings, room: Room) -> Iterator[Outcome]:
     """Whether it fits now, whether it can ever fit, and whether an endpoint can be updated beside itself."""
     wanted = needed(settings)
     never = _short(wanted, room.most)
@@ -81,7 +81,7 @@ def judge(settings: TrainSettings | ServeSettings, room: Room) -> Iterator[Outco
             yield Outcome("rolling update", "ok", f"old and new fit side by side in {room.where}")
 
 
-def check(settings: TrainSettings | ServeSettings) -> Iterator[Outcome]:
+def check(settings: TrainSettings | ServeSettings | WorkbenchSettings) -> Iterator[Outcome]:
     """Ask the cluster in KUBECONFIG."""
     try:
         cluster = Cluster()

@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 
 from infra.errors import SettingsError
-from infra.settings import ServeSettings, TrainSettings, load
+from infra.settings import ServeSettings, TrainSettings, WorkbenchSettings, load
 from infra.stack import StackName
 from local.errors import MantaError
 
@@ -58,9 +58,9 @@ def read(folder: Path, stack: str) -> Wanted:
     )
 
 
-def settings(folder: Path, stack: str) -> TrainSettings | ServeSettings | None:
-    """The settings of a run or an endpoint, as its program reads them; None of a platform. Raises MantaError."""
-    if not stack.startswith(("train-", "serve-")):
+def settings(folder: Path, stack: str) -> TrainSettings | ServeSettings | WorkbenchSettings | None:
+    """The settings of what has a Ray cluster, as its program reads them; None of a platform. Raises MantaError."""
+    if not stack.startswith(("train-", "serve-", "workbench-")):
         return None
     config: dict[str, Any] = dict(_map(_load(folder, stack).get("config")))
     plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
@@ -68,7 +68,7 @@ def settings(folder: Path, stack: str) -> TrainSettings | ServeSettings | None:
         found = load(StackName.parse(stack), plain)
     except SettingsError as error:
         raise MantaError(str(error)) from None
-    return found if isinstance(found, (TrainSettings, ServeSettings)) else None
+    return found if isinstance(found, (TrainSettings, ServeSettings, WorkbenchSettings)) else None
 
 
 def _load(folder: Path, stack: str) -> Mapping[str, Any]:

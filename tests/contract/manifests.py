@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from infra.aws.placement import placements
 from infra.aws.system_nodes import ON_SYSTEM_NODES
 from infra.contract import Contract
 from infra.kubernetes import mlflow, s3, tenancy
@@ -12,10 +14,12 @@ from infra.kubernetes.kuberay_rbac import rbac_manifests
 from infra.kubernetes.network import network_manifests
 from infra.kubernetes.storage import claim_manifest, volume_manifest
 from infra.kubernetes.workload import server_manifest, service_manifest
-from infra.layers.serve import service_spec
+from infra.layers.serve import published, service_spec
 from infra.layers.train import job_spec
-from infra.ray import job, service, upload
-from infra.settings import PlatformSettings, ServeSettings, TrainSettings
+from infra.layers.workbench import workbench_spec
+from infra.ray import demand, ingress, job, service, upload, workbench
+from infra.settings import PlatformSettings, ServeSettings, TrainSettings, WorkbenchSettings
+from infra.settings.scaling import ScalingSettings
 from infra.stack import StackName
 from tests.contract.schemas import load_settings
 
@@ -33,7 +37,19 @@ CONTRACT = Contract(
     image=IMAGE,
     ray_version="2.60.0",
 )
-TRAIN, SERVE = StackName("train", "local"), StackName("serve", "local")
+# What a platform on AWS offers beside it.
+ON_AWS = dataclasses.replace(
+    CONTRACT,
+    credentials_secret="",
+    s3_endpoint="",
+    cluster="arn:aws:eks:us-east-1:111122223333:cluster/manta-dev",
+    ingress_class="manta",
+    event_scaling="keda",
+    event_queues="arn:aws:sqs:us-east-1:111122223333:experiments",
+    placements=placements(),
+)
+SERVE_DEV = StackName("serve", "dev")
+TRAIN, SERVE, BENCH = StackName("train", "local"), StackName("serve", "local"), StackName("workbench", "dev")
 TRAIN_SHAPES: dict[str, dict[str, Any]] = {
     "as in the repository": {},
     "autoscaling": {"workers": {"min": 0, "max": 4, "cpus": 2, "memory": "4Gi", "idleTimeoutSeconds": 30}},
@@ -58,6 +74,17 @@ SERVE_SHAPES: dict[str, dict[str, Any]] = {
         ],
     },
 }
+# Both ways of scaling by events, and the one for which KEDA needs a role.
+SCALING: dict[str, Any] = {
+    "hours": [{"timezone": "Europe/Berlin", "start": "0 8 * * 1-5", "end": "0 19 * * 1-5", "workers": 2}],
+    "queue": {"url": "https://sqs.us-east-1.amazonaws.com/111122223333/experiments", "messagesPerWorker": 4},
+}
+CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef"
+PUBLISHED: dict[str, Any] = {"host": "digits.example.com", "certificate": CERTIFICATE}
+BENCH_SHAPES: dict[str, dict[str, Any]] = {
+    "as in the repository": {},
+    "without GPUs": {"workers": {"gpus": 0, "max": 2}, "environment": {"NCCL_DEBUG": "INFO"}},
+}
 
 
 def train_settings(shape: str) -> TrainSettings:
@@ -78,6 +105,29 @@ def ray_job(shape: str) -> dict[str, Any]:
 
 def ray_service(shape: str) -> dict[str, Any]:
     return service.service_manifest(service_spec(SERVE, serve_settings(shape), CONTRACT, CODE, "7"))
+
+
+def bench_settings(shape: str) -> WorkbenchSettings:
+    return WorkbenchSettings.model_validate({**load_settings("workbench-dev"), **BENCH_SHAPES[shape]})
+
+
+def ray_cluster(shape: str) -> dict[str, Any]:
+    return workbench.workbench_manifest(workbench_spec(BENCH, bench_settings(shape), ON_AWS))
+
+
+def demand_manifests(scaling: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What makes KEDA bring workers to the workbench."""
+    spec = workbench_spec(BENCH, bench_settings("as in the repository"), ON_AWS)
+    wanted = ScalingSettings.model_validate(SCALING if scaling is None else scaling)
+    return list(demand.demand_manifests(demand.DemandSpec(spec.name, spec.cluster, wanted)).values())
+
+
+def ray_ingress() -> dict[str, Any]:
+    """How the endpoint of the repository is reached from outside."""
+    settings = ServeSettings.model_validate({**load_settings("serve-dev"), "ingress": PUBLISHED})
+    front = published(SERVE_DEV, settings, ON_AWS, service_spec(SERVE_DEV, settings, ON_AWS, CODE))
+    assert front
+    return ingress.ingress_manifest(front)
 
 
 def run_manifests() -> list[dict[str, Any]]:

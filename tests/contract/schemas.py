@@ -1,8 +1,9 @@
-"""KubeRay's pinned CRDs as JSON schemas that refuse unknown fields, which the API server would drop or refuse."""
+"""The pinned CRDs of KubeRay and KEDA as JSON schemas that refuse unknown fields, which the API server would drop."""
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from infra.kubernetes.crds import read_folder
 from infra.kubernetes.kuberay import CRDS_VARIABLE
+from infra.versions import VERSIONS
 
 PROJECT = Path(__file__).resolve().parents[2]
 # What means the same in both kinds of schema.
@@ -35,22 +37,31 @@ def crds_folder() -> Path:
 
 
 @functools.cache
-def crds() -> dict[str, dict[str, Any]]:
-    return read_folder(crds_folder())
+def keda_folder() -> Path:
+    """The CRDs in the module of the pinned KEDA, which Go keeps once it has been downloaded."""
+    module = f"github.com/kedacore/keda/v2@v{VERSIONS['keda']}"
+    told = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, check=True)
+    return Path(json.loads(told.stdout)["Dir"]) / "config" / "crd" / "bases"
 
 
 @functools.cache
-def ray_validator(kind: str) -> jsonschema.Draft202012Validator:
-    for manifest in crds().values():
+def crds(group: str) -> dict[str, dict[str, Any]]:
+    return read_folder(crds_folder() if group == "ray.io" else keda_folder())
+
+
+@functools.cache
+def validator(api_version: str, kind: str) -> jsonschema.Draft202012Validator:
+    group, _, wanted = api_version.partition("/")
+    for manifest in crds(group).values():
         if manifest["spec"]["names"]["kind"] == kind:
-            version = next(version for version in manifest["spec"]["versions"] if version["name"] == "v1")
+            version = next(version for version in manifest["spec"]["versions"] if version["name"] == wanted)
             return jsonschema.Draft202012Validator(strict(version["schema"]["openAPIV3Schema"], root=True))
     raise AssertionError(f"the pinned CRDs have no {kind}")
 
 
 def violations(manifest: dict[str, Any]) -> list[str]:
     """What the CRD of `manifest` does not allow, each with its path."""
-    errors = ray_validator(manifest["kind"]).iter_errors(manifest)
+    errors = validator(manifest["apiVersion"], manifest["kind"]).iter_errors(manifest)
     return [f"{'.'.join(str(part) for part in error.absolute_path)}: {error.message}" for error in errors]
 
 

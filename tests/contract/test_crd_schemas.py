@@ -8,10 +8,22 @@ from typing import Any
 import pytest
 
 from infra.ray import rules
-from tests.contract.manifests import SERVE_SHAPES, TRAIN_SHAPES, ray_job, ray_service
-from tests.contract.schemas import violations
+from tests.contract.manifests import (
+    BENCH_SHAPES,
+    SERVE_SHAPES,
+    TRAIN_SHAPES,
+    demand_manifests,
+    ray_cluster,
+    ray_job,
+    ray_service,
+)
+from tests.contract.schemas import crds, violations
 
-SHAPES = [*((ray_job, shape) for shape in TRAIN_SHAPES), *((ray_service, shape) for shape in SERVE_SHAPES)]
+SHAPES = [
+    *((ray_job, shape) for shape in TRAIN_SHAPES),
+    *((ray_service, shape) for shape in SERVE_SHAPES),
+    *((ray_cluster, shape) for shape in BENCH_SHAPES),
+]
 
 
 @pytest.mark.parametrize(("build", "shape"), SHAPES, ids=lambda value: getattr(value, "__name__", value))
@@ -22,6 +34,21 @@ def test_the_pinned_crd_accepts_every_field(build: Any, shape: str) -> None:
 @pytest.mark.parametrize(("build", "shape"), SHAPES, ids=lambda value: getattr(value, "__name__", value))
 def test_kuberay_would_accept_it_after_its_submission(build: Any, shape: str) -> None:
     assert rules.problems(build(shape)) == []
+
+
+KEDA = [manifest for manifest in demand_manifests() if manifest["apiVersion"].startswith("keda.sh/")]
+
+
+@pytest.mark.parametrize("manifest", KEDA, ids=lambda manifest: manifest["kind"])
+def test_the_pinned_keda_accepts_every_field(manifest: dict[str, Any]) -> None:
+    assert violations(manifest) == []
+
+
+@pytest.mark.parametrize("kind", ["RayCluster", "RayJob", "RayService"])
+def test_kuberay_offers_nothing_that_keda_could_scale(kind: str) -> None:
+    (definition,) = [each for each in crds("ray.io").values() if each["spec"]["names"]["kind"] == kind]
+    for version in definition["spec"]["versions"]:
+        assert "scale" not in version.get("subresources", {}), "it could be scaled without infra.ray.demand"
 
 
 @pytest.mark.parametrize(

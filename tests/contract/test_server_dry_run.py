@@ -11,21 +11,28 @@ from kubernetes import config, dynamic
 from kubernetes.client.exceptions import ApiException
 
 from tests.contract.manifests import (
+    BENCH_SHAPES,
     SERVE_SHAPES,
     TRAIN_SHAPES,
+    demand_manifests,
     platform_manifests,
+    ray_cluster,
+    ray_ingress,
     ray_job,
     ray_service,
     run_manifests,
 )
 
 pytestmark = pytest.mark.cluster
+# KEDA's own kinds are unknown to a cluster without KEDA: their definitions are asked in test_crd_schemas.
+PLAIN = [manifest for manifest in demand_manifests() if not manifest["apiVersion"].startswith("keda.sh/")]
 MANIFESTS = [
     *(pytest.param(ray_job(shape), id=f"RayJob {shape}") for shape in TRAIN_SHAPES),
     *(pytest.param(ray_service(shape), id=f"RayService {shape}") for shape in SERVE_SHAPES),
+    *(pytest.param(ray_cluster(shape), id=f"RayCluster {shape}") for shape in BENCH_SHAPES),
     *(
         pytest.param(manifest, id=f"{manifest['kind']} {manifest['metadata']['name']}-{number}")
-        for number, manifest in enumerate([*run_manifests(), *platform_manifests()])
+        for number, manifest in enumerate([*run_manifests(), *platform_manifests(), *PLAIN, ray_ingress()])
     ),
 ]
 

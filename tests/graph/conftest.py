@@ -12,7 +12,7 @@ from local.progress import reporter
 from local.settings import load
 from local.toolchain import golang, modules
 from local.toolchain.build import ensure_module
-from tests.contract.manifests import CONTRACT
+from tests.contract.manifests import CONTRACT, ON_AWS
 from tests.graph.engine import Engine
 
 RESULT = {"accuracy": 0.97, "registered": True, "version": "7", "model": "digits"}
@@ -50,7 +50,9 @@ def standing(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """As `engine`, with the platform up."""
     engine = Engine(pulumi, tmp_path_factory.mktemp("standing"))
     engine.record("platform-local", {OUTPUT: to_output(CONTRACT)})
-    engine.record("train-local", {"result": RESULT})
-    for stack in ("serve-local", "train-local-fast"):
+    engine.record("platform-dev", {OUTPUT: to_output(ON_AWS)})
+    for stack in ("train-local", "train-dev"):
+        engine.record(stack, {"result": RESULT})
+    for stack in ("serve-local", "train-local-fast", "serve-dev", "workbench-local", "workbench-dev"):
         engine.init(stack)
     return engine

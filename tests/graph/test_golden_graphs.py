@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 from infra.contract import VERSION
+from tests.contract.manifests import PUBLISHED, SCALING
+from tests.contract.schemas import load_settings
 from tests.graph.engine import Engine, Preview
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 AUTOSCALED = {"workers": {"min": 0, "max": 2, "cpus": 2, "memory": "3Gi"}}
+WITH_INGRESS = {**load_settings("platform-dev")["aws"], "ingress": {}}
+WITH_KEDA = {"queues": ["arn:aws:sqs:us-east-1:111122223333:experiments"]}
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-local", "platform-local", {}),
     ("platform-local, protected", "platform-local", {"protect": True}),
@@ -27,6 +31,11 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("train-local-fast, not awaited", "train-local-fast", {"wait": False, **AUTOSCALED}),
     ("serve-local", "serve-local", {}),
     ("serve-local, in place", "serve-local", {"rollout": "in_place"}),
+    ("workbench-local", "workbench-local", {}),
+    ("workbench-dev", "workbench-dev", {}),
+    ("workbench-dev, scaled by events", "workbench-dev", {"scaling": SCALING}),
+    ("serve-dev, published", "serve-dev", {"ingress": PUBLISHED}),
+    ("platform-dev, with ingress and KEDA", "platform-dev", {"aws": WITH_INGRESS, "keda": WITH_KEDA}),
 ]
 
 

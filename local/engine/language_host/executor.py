@@ -20,6 +20,8 @@ from pathlib import Path
 
 ALREADY_REPORTED = 32
 PR_SET_PDEATHSIG = 1
+# What the engine answers to registrations that it no longer takes (Pulumi 3, pkg/resource/deploy/source_eval.go).
+MONITOR_GONE = "resource monitor shut down"
 
 MISSING_SDK = """
 The Pulumi SDK is not installed in {executable}.
@@ -54,6 +56,18 @@ def user_traceback(entry: Path) -> str:
     while frame is not None and Path(frame.tb_frame.f_code.co_filename).resolve() != entry:
         frame = frame.tb_next
     return "".join(traceback.format_exception(kind, error, frame or trace))
+
+
+def monitor_is_gone(error: BaseException | None) -> bool:
+    """Whether `error` came of a call that the engine ended because it had stopped at an error or a Ctrl-C of its own.
+
+    The engine has said why; the SDK knows only of connections that are gone, and would raise this one.
+    """
+    while error is not None:
+        if MONITOR_GONE in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def main() -> int:
@@ -106,8 +120,9 @@ def main() -> int:
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return ALREADY_REPORTED
-    except Exception:
-        pulumi.log.error(f"Program failed with an unhandled exception:\n{user_traceback(entry)}")
+    except Exception as error:
+        if not monitor_is_gone(error):
+            pulumi.log.error(f"Program failed with an unhandled exception:\n{user_traceback(entry)}")
         return ALREADY_REPORTED
     finally:
         executor.shutdown(wait=True)

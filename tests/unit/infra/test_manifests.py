@@ -16,10 +16,14 @@ from infra.ray import job, service
 from infra.settings import ServeSettings, TrainSettings
 from infra.stack import StackName
 from tests.contract.manifests import (
+    BENCH_SHAPES,
     SERVE_SHAPES,
     TRAIN_SHAPES,
+    demand_manifests,
     platform_manifests,
     platform_settings,
+    ray_cluster,
+    ray_ingress,
     ray_job,
     ray_service,
     run_manifests,
@@ -29,8 +33,11 @@ from tests.unit.infra.conftest import IMAGE, train_values
 ALL = [
     *(ray_job(shape) for shape in TRAIN_SHAPES),
     *(ray_service(shape) for shape in SERVE_SHAPES),
+    *(ray_cluster(shape) for shape in BENCH_SHAPES),
     *run_manifests(),
     *platform_manifests(),
+    *demand_manifests(),
+    ray_ingress(),
 ]
 
 
@@ -50,6 +57,18 @@ PODS = [
     pytest.param(pod, id=f"{manifest['kind']} {manifest['metadata']['name']}{path}-{number}")
     for number, manifest in enumerate(ALL)
     for path, pod in pods(manifest)
+]
+
+
+def cluster(manifest: dict[str, Any]) -> dict[str, Any]:
+    spec = manifest["spec"]
+    return spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
+
+
+RAY = [
+    *(ray_job(shape) for shape in TRAIN_SHAPES),
+    *(ray_service(shape) for shape in SERVE_SHAPES),
+    *(ray_cluster(shape) for shape in BENCH_SHAPES),
 ]
 
 
@@ -88,9 +107,15 @@ def test_only_the_operator_and_the_autoscalers_head_get_a_token(pod: dict[str, A
         return
     if pod.get("automountServiceAccountToken"):
         assert names == ["ray-head"]
-        assert "serviceAccountName" not in pod, "KubeRay gives an autoscaling head an account of its own"
     else:
         assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("manifest", RAY, ids=lambda manifest: manifest["metadata"]["name"])
+def test_every_ray_pod_has_the_account_that_has_a_role_on_aws(manifest: dict[str, Any]) -> None:
+    spec = cluster(manifest)
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        assert group["template"]["spec"]["serviceAccountName"] == "ray", "drivers, on the head, write to S3 too"
 
 
 @pytest.mark.parametrize("manifest", ALL, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}")
@@ -100,14 +125,6 @@ def test_no_secret_is_written_into_a_manifest(manifest: dict[str, Any]) -> None:
             for entry in container.get("env", []):
                 if any(word in entry["name"] for word in ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY")):
                     assert "value" not in entry, entry["name"]
-
-
-def cluster(manifest: dict[str, Any]) -> dict[str, Any]:
-    spec = manifest["spec"]
-    return spec.get("rayClusterSpec") or spec["rayClusterConfig"]
-
-
-RAY = [*(ray_job(shape) for shape in TRAIN_SHAPES), *(ray_service(shape) for shape in SERVE_SHAPES)]
 
 
 @pytest.mark.parametrize("manifest", RAY, ids=lambda manifest: manifest["metadata"]["name"])

@@ -112,8 +112,11 @@ def test_the_child_ends_when_we_are_killed() -> None:
 
 def test_ctrl_c_ends_children_of_all_threads() -> None:
     script = (
+        "import os\n"
         "from local import errors, parallel, processes\n"
-        "child = lambda: processes.stream(['sh', '-c', 'echo $$; exec sleep 60'], on_line=print)\n"
+        # print() writes a line and its end apart from each other, and two threads may mix them.
+        "say = lambda line: os.write(1, f'{line}\\n'.encode())\n"
+        "child = lambda: processes.stream(['sh', '-c', 'echo $$; exec sleep 60'], on_line=say)\n"
         "def work():\n"
         "    with parallel.Together() as parts:\n"
         "        parts.start(child), parts.start(child)\n"

@@ -21,7 +21,9 @@ from ops.report.markdown import MARKER
 from ops.report.read import parse_refresh
 from tests.unit.ops.previews import BUCKET, DEPLOYMENT, Step, step
 
-STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "serve-prod", "train-prod"]
+STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "serve-prod", "train-prod", "workbench-dev"]
+
+DEPLOYED = ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve-prod", "workbench-dev"]
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,8 @@ STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "ser
         (["stacks/Pulumi.serve-prod.yaml"], ["serve-prod"]),
         (["stacks/Pulumi.platform-local.yaml"], []),
         (["payloads/training/train.py"], ["train-dev-a", "train-prod", "serve-prod"]),
-        (["infra/stack.py"], ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve-prod"]),
-        (["policies/facts.py"], ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve-prod"]),
+        (["infra/stack.py"], DEPLOYED),
+        (["policies/facts.py"], DEPLOYED),
         (["stacks/Pulumi.gone-prod.yaml"], []),
     ],
 )
