@@ -64,13 +64,18 @@ def weigh(head: Preview, base: Preview | None, prices: Table, labels: frozenset[
     dangers = [
         Danger(change, reasons, change.urn in pending) for change in head.changes if (reasons := _dangerous(change))
     ]
-    dangers.sort(key=lambda danger: (danger.change.operation != "delete", danger.change.type, danger.change.urn))
+    dangers.sort(key=_worst_first)
     before = bill(base.after if base else head.before, prices)
     weighed = Weighed(head, dangers, list(_meanings(head)), bill(head.after, prices), before, pending)
     weighed.blocked.extend(_blocked(weighed, labels))
     if dangers and ALLOW_LABEL in labels:
         weighed.allowed.append(f"{_count(len(dangers), 'destructive change')} allowed by the label {ALLOW_LABEL}")
     return weighed
+
+
+def _worst_first(danger: Danger) -> tuple[bool, bool, str, str]:
+    change = danger.change
+    return (not change.protected, change.operation != "delete", change.type, change.urn)
 
 
 def _blocked(weighed: Weighed, labels: frozenset[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 from tests.graph.engine import Engine
@@ -26,6 +27,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "port": 5432,
     },
     "aws:ecr/repository:Repository": {"repositoryUrl": "444455556666.dkr.ecr.us-east-1.amazonaws.com/manta-prod/ray"},
+    "pulumi-python:dynamic/manta:RandomSecret": {"text": "correct horse battery staple"},
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "aws:kms/key:Key": {"keyId": "00000000-0000-0000-0000-000000000000"},
 }
 
@@ -36,6 +39,8 @@ _PREFIXES = {
     "InternetGateway": "igw", "NatGateway": "nat", "Eip": "eipalloc", "LaunchTemplate": "lt", "VpcEndpoint": "vpce",
 }  # fmt: skip
 _ACCOUNT = "444455556666"
+# Properties that want an ARN and do not say so.
+_BY_ARN = frozenset({"logDestination"})
 # By this key the engine knows a secret in its own files.
 _SECRET = "4dabf18193072939515e22adb298388d"
 
@@ -57,7 +62,7 @@ def stand(engine: Engine, stack: str) -> None:
         inputs = step.get("newState", {}).get("inputs", {})
         for key in [key for key, value in inputs.items() if "[secret]" in str(value)]:
             inputs[key] = secret.get((step["urn"], key), inputs[key])
-    _import(engine, stack, deployment(second))
+    _import(engine, stack, deployment([*first, *second]))
 
 
 def deployment(steps: list[dict[str, Any]], *, protected: bool = True) -> dict[str, Any]:
@@ -65,7 +70,7 @@ def deployment(steps: list[dict[str, Any]], *, protected: bool = True) -> dict[s
     made = {step["urn"]: step["newState"] for step in steps if "newState" in step}
     resources: list[dict[str, Any]] = []
     known: set[str] = set()
-    for resource in map(_resource, made.values()):
+    for resource in (_resource(state, made) for state in _in_order(made)):
         if not protected:
             resource.pop("protect", None)
         # A preview says nothing of the providers that a program does not make itself.
@@ -80,6 +85,24 @@ def deployment(steps: list[dict[str, Any]], *, protected: bool = True) -> dict[s
         known.add(resource["urn"])
     manifest = {"time": MOMENT, "magic": "", "version": ""}
     return {"version": 3, "deployment": {"manifest": manifest, "resources": resources}}
+
+
+def _in_order(states: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a resource stands on comes before it."""
+    ordered: dict[str, dict[str, Any]] = {}
+
+    def add(urn: str) -> None:
+        if urn in ordered or urn not in states:
+            return
+        state = states[urn]
+        below = [state.get("parent", ""), state.get("provider", "").rpartition("::")[0], *state.get("dependencies", ())]
+        for one in (*below, *(one for many in state.get("propertyDependencies", {}).values() for one in many or ())):
+            add(one)
+        ordered[urn] = state
+
+    for urn in states:
+        add(urn)
+    return list(ordered.values())
 
 
 def _steps(engine: Engine, stack: str) -> list[dict[str, Any]]:
@@ -108,19 +131,22 @@ def _told(value: Any) -> Any:
     return [_told(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _resource(state: dict[str, Any]) -> dict[str, Any]:
+def _resource(state: dict[str, Any], states: dict[str, dict[str, Any]]) -> dict[str, Any]:
     name = state["urn"].rsplit("::", 1)[-1]
     resource = {
-        key: _known(state[key], name)
+        key: _known(state[key], name, key, iter(()))
         for key in ("urn", "type", "custom", "parent", "protect", "dependencies", "propertyDependencies", "provider")
         if key in state
     }
     if not state.get("custom"):
         return resource
-    inputs = _known(state.get("inputs") or {}, name)
-    called = str(inputs.get("name") or inputs.get("bucket") or name)
-    identity = state.get("id") or _id(state["type"], called, state["urn"])
-    answers = {"id": identity, "name": called, "arn": _arn(state["type"], called)}
+    below = state.get("propertyDependencies") or {}
+    inputs = {
+        key: _known(value, name, key, iter([states[urn] for urn in below.get(key) or () if urn in states]))
+        for key, value in (state.get("inputs") or {}).items()
+    }
+    answers = _answers(state)
+    identity = answers["id"]
     outputs = {**answers, **inputs, **_merged(inputs, ANSWERS.get(state["type"], {}))}
     return {**resource, "id": identity, "inputs": inputs, "outputs": outputs}
 
@@ -141,15 +167,40 @@ def _arn(kind: str, name: str) -> str:
     return f"arn:aws:{service}:{region}:{_ACCOUNT}:{rest.partition(':')[0]}/{name}"
 
 
-def _known(value: Any, name: str) -> Any:
+def _answers(state: dict[str, Any]) -> dict[str, str]:
+    """What AWS calls a resource."""
+    inputs = state.get("inputs") or {}
+    given = [inputs.get(key) for key in ("name", "bucket") if UNKNOWN not in str(inputs.get(key))]
+    called = str(next(filter(None, given), state["urn"].rsplit("::", 1)[-1]))
+    identity = state.get("id") or _id(state["type"], called, state["urn"])
+    return {"id": identity, "name": called, "arn": _arn(state["type"], called)}
+
+
+def _known(value: Any, name: str, key: str, below: Iterator[dict[str, Any]]) -> Any:
+    """`value` with what is not known in it taken from the resources `below`, one after the other."""
     if isinstance(value, dict):
-        return {key: _known(inner, name) for key, inner in value.items()}
+        return {inner: _known(one, name, inner, below) for inner, one in value.items()}
     if isinstance(value, list):
-        return [_known(inner, name) for inner in value]
+        return [_known(one, name, key, below) for one in value]
+    if value == UNKNOWN:
+        state = next((one for one in below if one.get("custom")), None)
+        return f"known-{name}" if state is None else _answer(state, key)
     if isinstance(value, str) and UNKNOWN in value:
         provider = "::pulumi:providers:" in value
         return value.replace(UNKNOWN, _id("pulumi:providers:", "") if provider else f"known-{name}")
     return value
+
+
+def _answer(state: dict[str, Any], key: str) -> str:
+    """What a property called `key` was most likely given of a resource."""
+    more = ANSWERS.get(state["type"], {})
+    if key.endswith("KeyId") and "keyId" in more:
+        return more["keyId"]
+    if "text" in more:
+        return more["text"]
+    if key == "version":
+        return "1"
+    return _answers(state)["arn" if key.lower().endswith(("arn", "arns")) or key in _BY_ARN else "id"]
 
 
 def _merged(given: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:

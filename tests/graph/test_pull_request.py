@@ -103,15 +103,25 @@ def test_a_dangerous_change_fails_with_a_comment_that_says_why(
         "stacks": "success", "preview": "success", "report": "failure",
     }, jobs["report"].log + jobs["preview"].log  # fmt: skip
     (comment,) = forge.comments
-    text = comment["body"]
-    print(text)
-    head = text[:3000]
-    assert "### ⛔ This change is blocked" in head
+    first_screen = "\n".join(comment["body"].splitlines()[:25])
+    for words in (
+        "### ⛔ This change is blocked",
+        "**2 broken mandatory rules**",
+        "**7 destructive changes to what is protected or holds data**",
+        "| `platform-prod` | 0 | 10 | **40** | 0 | 580 | 64 → 2000 |",
+        "- **REPLACED: `vpc`** `aws:ec2/vpc:Vpc` (protected and holds state), because `cidrBlock` cannot be changed in",
+        "- **`cost-gpu-ceiling`** (high) `gpu-spot`: up to 1000 GPUs, and prod may have 64",
+    ):
+        assert words in first_screen
+    if out := os.environ.get("COMMENT_FOLDER"):
+        (Path(out) / "dangerous.md").write_text(comment["body"])
 
 
 def test_a_harmless_change_passes(production: Engine, repository: Path, forge: Forge, tmp_path: Path) -> None:
     jobs = replay(production, repository, forge, tmp_path, harmless)
     assert {job.result for job in jobs.values()} == {"success"}, jobs["report"].log + jobs["preview"].log
     (comment,) = forge.comments
-    print(comment["body"])
     assert "### ✅ Nothing destructive, no rule broken" in comment["body"]
+    assert "- changed `monthly` `aws:budgets/budget:Budget`\n  - `limitAmount` `20000` → `25000`" in comment["body"]
+    if out := os.environ.get("COMMENT_FOLDER"):
+        (Path(out) / "harmless.md").write_text(comment["body"])
