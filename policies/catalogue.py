@@ -6,6 +6,7 @@ from policies import (
     checklist_cluster,
     checklist_serving,
     cost,
+    cost_hourly,
     security_aws,
     security_identity,
     security_pods,
@@ -27,6 +28,7 @@ _MODULES = (
     security_aws,
     security_identity,
     cost,
+    cost_hourly,
 )
 RULES: tuple[Rule, ...] = tuple(
     value for module in _MODULES for value in vars(module).values() if isinstance(value, Rule)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ops.exits import Exit
-from ops.preflight import capacity, stackfile, tools
+from ops.preflight import capacity, charts, cuda, stackfile, tools
 from ops.show import Json, as_json, table
 
 _SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
@@ -32,8 +32,11 @@ def preflight(
         from ops.preflight import aws  # boto3 costs half a second, which only this needs
 
         outcomes += list(aws.check(wanted, aws.Account(wanted.region)))
+    outcomes += [*cuda.check(wanted), *charts.check(wanted.charts)]
     if (settings := stackfile.settings(folder, stack)) is not None:
-        outcomes += list(capacity.check(settings))
+        from ops.preflight import kuberay  # imports what a program does, which takes a second
+
+        outcomes += [*kuberay.check(stack, settings, folder.parent), *capacity.check(settings)]
     if json:
         as_json([asdict(outcome) for outcome in outcomes])
     else:

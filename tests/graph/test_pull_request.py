@@ -106,7 +106,7 @@ def test_a_dangerous_change_fails_with_a_comment_that_says_why(
     first_screen = "\n".join(comment["body"].splitlines()[:25])
     for words in (
         "### ⛔ This change is blocked",
-        "**2 broken mandatory rules**",
+        "**3 broken mandatory rules**",
         "**7 destructive changes to what is protected or holds data**",
         "| `platform-prod` | 0 | 10 | **40** | 0 | 580 | 64 → 2000 |",
         "- **REPLACED: `vpc`** `aws:ec2/vpc:Vpc` (protected and holds state), because `cidrBlock` cannot be changed in",

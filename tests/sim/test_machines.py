@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import sys
 import time
 from pathlib import Path
 
@@ -98,6 +100,9 @@ def test_at_the_gpu_limit_pods_wait_and_an_event_says_why(empty: Sim) -> None:
         ]
 
     empty.eventually(reasons, "an event names the limit")
+    said = empty.run(sys.executable, "-m", "ops", "diagnose", "-n", "default", "--json").stdout
+    (limit,) = [finding for finding in json.loads(said)["findings"] if finding["cause"] == "pool-limit"]
+    assert any(name.startswith("pod default/many-") for name in limit["things"])
     gpus = sum(int(node["status"]["capacity"].get(manifests.GPU, 0)) for node in empty.get("nodes"))
     assert gpus <= both
 

@@ -130,6 +130,7 @@ WORDS = [
      "no-type-fits"),
     ("Pod", "FailedScheduling: Failed to schedule pod, all available instance types exceed limits for nodepool, "
      'NodePool={"name":"gpu-spot"}', "pool-limit"),
+    ("Pod", "FailedScheduling: Failed to schedule pod, node limits have been exhausted for nodepool", "pool-limit"),
     ("schedule", "0/3 nodes are available: 1 node(s) had untolerated taint {nvidia.com/gpu: true}, 2 Insufficient cpu.",
      "too-large"),
     ("schedule", "0/1 nodes are available: 1 node(s) had untolerated taint {nvidia.com/gpu: true}.", "taint"),
@@ -217,6 +218,18 @@ def test_what_a_spec_says_is_enough_for_some() -> None:
         "rayjob ray/waits": {"run-by-hand"}, "rayservice ray/it": {"never-rolled"}, "raycluster ray/kept": {"stuck"},
         "pod ray/gone": {"not-started"},
     }  # fmt: skip
+
+
+def test_a_pod_at_the_pools_limit_waits_for_that_and_not_for_the_nodes_that_are_there() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    condition["message"] = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    pod = thing("Pod", phase="Pending", conditions=[condition])
+    (waiting,) = diagnose(Evidence((pod,), NOW))
+    assert waiting.cause == "no-gpu"
+    words = 'FailedScheduling: Failed to schedule pod, incompatible with nodepool "cpu"; all available instance types '
+    (finding,) = diagnose(Evidence((pod, event(pod, f'{words}exceed limits for nodepool, NodePool="gpu-spot"')), NOW))
+    assert finding.cause == "pool-limit"
+    assert "manta:aws.capacity.gpu.limit" in finding.fix
 
 
 def test_of_several_exceptions_the_last_one_is_said() -> None:

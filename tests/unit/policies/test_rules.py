@@ -54,6 +54,16 @@ def jobs(subject: Any, operator: str = "StringEquals", audience: str = "sts.amaz
     return {"assumeRolePolicy": json.dumps({"Statement": [{**statement, "Condition": condition}]})}
 
 
+def bounded(limits: dict[str, str], families: list[str], sizes: list[str]) -> tuple[str, dict[str, Any]]:
+    """A NodePool of such machines."""
+    requirements = [
+        {"key": f"karpenter.k8s.aws/instance-{key}", "operator": "In", "values": values}
+        for key, values in (("family", families), ("size", sizes))
+    ]
+    spec = {"limits": limits, "template": {"spec": {"requirements": requirements}}}
+    return "kubernetes:karpenter.sh/v1:NodePool", {"spec": spec}
+
+
 def pool(name: str = "gpu-spot", capacity: str = "spot", weight: int = 50, limit: str | None = "8") -> dict[str, Any]:
     requirement = {"key": "karpenter.sh/capacity-type", "operator": "In", "values": [capacity]}
     return {
@@ -277,6 +287,17 @@ WHOLE: list[tuple[str, dict[str, tuple[str, dict[str, Any]]], str]] = [
     ("aws-node-role", {"r": ("aws:iam/role:Role", NODE_ROLE), "i": (AWS["policy"], {"role": "node"})}, "of its own"),
     ("cost-budget", {"c": (AWS["eks"], EKS)}, "without a budget"),
     ("cost-budget", {"c": (AWS["eks"], EKS), "b": ("aws:budgets/budget:Budget", {})}, ""),
+    # g6e.8xlarge costs 4.53 USD for its one GPU, g6e.48xlarge 3.77 for each of its eight; m7i.large 0.05 for a vCPU.
+    ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["48xlarge"])}, ""),
+    ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["48xlarge"]),
+     "q": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["8xlarge"])},
+     "up to 531 USD an hour at on-demand prices (p 241, q 290), and prod may cost 400"),
+    ("cost-hourly-ceiling", {"p": bounded({"cpu": "1000"}, ["m7i"], ["large"])}, ""),
+    ("cost-hourly-ceiling", {"p": bounded({"cpu": "10000"}, ["m7i"], ["large"])}, "up to 504 USD an hour"),
+    ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "1"}, ["g5", "g99"], ["xlarge"])}, "no price of g99"),
+    ("cost-hourly-ceiling", {"n": ("aws:eks/nodeGroup:NodeGroup",
+     {"instanceTypes": ["p5.48xlarge"], "scalingConfig": {"maxSize": 10}})}, "USD an hour"),
+    ("cost-hourly-ceiling", {"p": ("kubernetes:karpenter.sh/v1:NodePool", {})}, ""),  # of no cluster yet
     ("spot-fallback", {"s": ("kubernetes:karpenter.sh/v1:NodePool", pool())}, "nothing of a lower weight takes over"),
     ("spot-fallback", {"s": ("kubernetes:karpenter.sh/v1:NodePool", pool()),
      "d": ("kubernetes:karpenter.sh/v1:NodePool", pool("d", "on-demand", 90))}, "nothing of a lower weight"),
