@@ -18,7 +18,11 @@ from ops.preflight.stackfile import Chart
 
 _TIMEOUT_S = 10
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_INSTEAD = f"or set {charts.VARIABLE} to a folder that holds it"
+# The operator's chart has one place; its manifests are here.
+_ANOTHER = {
+    False: f"or set {charts.VARIABLE} to a folder that holds it",
+    True: "or set manta:kuberay.source to manifests",
+}
 
 
 def check(wanted: tuple[Chart, ...]) -> Iterator[Outcome]:
@@ -39,11 +43,12 @@ def _look(chart: Chart) -> Outcome:
         found = in_registry(place, chart) if place.startswith("oci://") else in_repository(place, chart)
     except (OSError, ValueError) as error:
         host = urlsplit(place).hostname
-        says = f"{host} cannot be asked for {title} from here ({_reason(error)}): open the way there, {_INSTEAD}"
+        reason = f"{host} cannot be asked for {title} from here ({_reason(error)})"
+        says = f"{reason}: open the way there, {_ANOTHER[chart.fixed]}"
         return Outcome("charts", "failed", says)
     if found:
         return Outcome("charts", "ok", f"{place} has {title}")
-    return Outcome("charts", "failed", f"{place} has no {title}: correct the address, {_INSTEAD}")
+    return Outcome("charts", "failed", f"{place} has no {title}: correct the address, {_ANOTHER[chart.fixed]}")
 
 
 def in_repository(place: str, chart: Chart) -> bool:

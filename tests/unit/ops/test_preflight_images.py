@@ -106,6 +106,8 @@ def test_a_registry_that_cannot_be_reached_is_said_with_what_to_do(monkeypatch: 
     assert outcome.status == "failed"
     assert "127.0.0.1 cannot be asked for karpenter 1.14.1" in outcome.says
     assert "MANTA_CHARTS" in outcome.says
+    (outcome,) = charts.check((Chart("http://127.0.0.1:9", "kuberay-operator", "1.6.2", fixed=True),))
+    assert "manta:kuberay.source" in outcome.says
 
 
 def test_a_folder_of_charts_goes_before_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
