@@ -88,9 +88,9 @@ def outputs(stack: str) -> dict[str, Any]:
 
 def remove(stack: str) -> None:
     """End what the stack holds, and the stack; its file in stacks/ stays. Raises MantaError."""
-    _pulumi(
-        "destroy", "--yes", "--skip-preview", "--non-interactive", "--remove", "--preserve-config", "--stack", stack
-    )
+    _pulumi("destroy", "--yes", "--skip-preview", "--non-interactive", "--stack", stack)
+    # Not `destroy --remove`, which takes the stack's file too.
+    _pulumi("stack", "rm", "--yes", "--preserve-config", "--non-interactive", stack)
 
 
 def _pulumi(*arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -56,6 +57,25 @@ def test_a_run_is_started_once_and_its_result_is_shown(project: Path, pulumi: Pa
     assert "lr: 0.003" in summary  # the stack file, to keep
     again = ops(project, pulumi, *command)
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_a_run_that_was_over_long_ago_goes_with_its_stack_and_its_file_stays(project: Path, pulumi: Path) -> None:
+    def engine(*arguments: str, given: str | None = None) -> str:
+        return subprocess.run(
+            [str(pulumi), "--non-interactive", "stack", *arguments], cwd=project, input=given, text=True, check=True,
+            capture_output=True, env=Engine(pulumi, project.parent).environment(),
+        ).stdout  # fmt: skip
+
+    assert "no stack of a run is older" in ops(project, pulumi, "runs", "clean", "--by-update").stdout
+    state = json.loads(engine("export", "--stack", "train-dev-lr3"))
+    state["deployment"]["manifest"]["time"] = "2026-01-01T00:00:00Z"
+    engine("import", "--stack", "train-dev-lr3", given=json.dumps(state))
+    named = ops(project, pulumi, "runs", "clean", "--by-update")
+    assert (named.returncode, named.stdout.startswith("would remove train-dev-lr3: ")) == (1, True), named
+    removed = ops(project, pulumi, "runs", "clean", "--by-update", "--yes")
+    assert removed.returncode == 0, removed.stderr
+    assert "train-dev-lr3" not in engine("ls")
+    assert (project / "stacks" / "Pulumi.train-dev-lr3.yaml").exists()
 
 
 def test_a_run_that_fails_says_so_and_keeps_its_stack_file(project: Path, pulumi: Path) -> None:
