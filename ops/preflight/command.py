@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from ops.exits import Exit
-from ops.preflight import capacity, charts, cuda, stackfile, tools
 from ops.show import Json, as_json, table
 
 _SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
@@ -26,6 +25,8 @@ def preflight(
 
     Changes nothing. With AWS_ENDPOINT_URL a simulated AWS is asked.
     """
+    from ops.preflight import capacity, charts, cuda, stackfile, tools  # with all settings that there are
+
     wanted = stackfile.read(folder, stack)
     outcomes = list(tools.check(wanted.on_aws))
     if wanted.on_aws:

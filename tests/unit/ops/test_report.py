@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,13 @@ def test_five_hundred_resources_are_reported_within_a_second() -> None:
     start = time.process_time()
     written(text)
     assert time.process_time() - start < 1
+
+
+def test_no_command_waits_for_what_another_one_imports() -> None:
+    script = "import sys, ops.__main__; print({'boto3', 'botocore', 'kubernetes'} & set(sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "set()\n"
+    )
 
 
 @pytest.mark.parametrize(
