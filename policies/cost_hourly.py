@@ -27,19 +27,19 @@ def hourly_ceiling(stack: Stack) -> Iterator[Finding]:
     most = limits.load().usd_an_hour.get(stack.environment)
     if most is None:
         return
-    total, parts = 0.0, list[str]()
+    parts: dict[str, float] = {}
     for resource in stack.of(NODE_POOL, NODE_GROUP, *RAY):
         usd, unpriced = _usd(resource)
         if unpriced:
             named = ", ".join(unpriced[:3])
             yield Finding(f"{resource.name}: no price of {named} is known, and so not what it may cost", resource.urn)
         if usd:
-            total += usd
-            parts.append(f"{resource.name} {usd:.0f}")
-    if total > most:
+            parts[resource.name] = parts.get(resource.name, 0.0) + usd
+    if (total := sum(parts.values())) > most:
+        dearest = sorted(parts.items(), key=lambda part: -part[1])[:3]
         yield Finding(
-            f"up to {total:.0f} USD an hour at on-demand prices ({', '.join(parts)}), and {stack.environment} may "
-            f"cost {most:g}"
+            f"up to {total:.0f} USD an hour at on-demand prices "
+            f"({', '.join(f'{name} {usd:.0f}' for name, usd in dearest)}), and {stack.environment} may cost {most:g}"
         )
 
 

@@ -21,4 +21,5 @@ class Machine:
 
 @lru_cache(maxsize=1)
 def load() -> dict[str, Machine]:
-    return {name: Machine(*row[:2], row[3]) for name, row in json.loads(FILE.read_text())["types"].items()}
+    rows = json.loads(FILE.read_text())["types"]
+    return {name: Machine(hourly=row[0], cpus=row[1], gpus=row[3]) for name, row in rows.items()}

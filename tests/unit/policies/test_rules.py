@@ -291,7 +291,7 @@ WHOLE: list[tuple[str, dict[str, tuple[str, dict[str, Any]]], str]] = [
     ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["48xlarge"])}, ""),
     ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["48xlarge"]),
      "q": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["8xlarge"])},
-     "up to 531 USD an hour at on-demand prices (p 241, q 290), and prod may cost 400"),
+     "up to 531 USD an hour at on-demand prices (q 290, p 241), and prod may cost 400"),
     ("cost-hourly-ceiling", {"p": bounded({"cpu": "1000"}, ["m7i"], ["large"])}, ""),
     ("cost-hourly-ceiling", {"p": bounded({"cpu": "10000"}, ["m7i"], ["large"])}, "up to 504 USD an hour"),
     ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "1"}, ["g5", "g99"], ["xlarge"])}, "no price of g99"),
