@@ -97,7 +97,7 @@ def test_at_the_gpu_limit_pods_wait_and_ops_says_why(empty: Sim) -> None:
     assert gpus <= both
 
 
-def test_an_idle_gpu_node_is_given_back_in_time_and_one_with_work_stays(empty: Sim) -> None:
+def test_an_idle_gpu_node_is_given_back_in_time_and_one_with_work_stays_though_it_drifted(empty: Sim) -> None:
     empty.apply(manifests.workers("idle", 2))
     empty.eventually(lambda: len(empty.pods("idle")) == 2, "both pods run")
     empty.apply(manifests.workers("idle", 1))
@@ -106,6 +106,28 @@ def test_an_idle_gpu_node_is_given_back_in_time_and_one_with_work_stays(empty: S
     (instance,) = empty.instances()
     (node,) = [node for node in empty.get("nodes") if instance["InstanceId"] in node["spec"].get("providerID", "")]
     assert node["metadata"]["name"] == working
+
+    # A changed pool makes the node differ from what a new one would be; while a run is on it that changes nothing.
+    _label_pools(empty, '"manta/generation": "2"')
+    try:
+        empty.eventually(lambda: _drifted(empty, working), "the node has drifted")
+        time.sleep(manifests.IDLE_S / 2)
+        assert [item["InstanceId"] for item in empty.instances()] == [instance["InstanceId"]]
+        assert [pod["spec"]["nodeName"] for pod in empty.pods("idle")] == [working]
+    finally:
+        _label_pools(empty, '"manta/generation": null')
+
+
+def _label_pools(sim: Sim, label: str) -> None:
+    patch = f'{{"spec": {{"template": {{"metadata": {{"labels": {{{label}}}}}}}}}}}'
+    for pool in ("gpu-spot", "gpu-on-demand"):
+        sim.kubectl("patch", "nodepool", pool, "--type=merge", f"--patch={patch}")
+
+
+def _drifted(sim: Sim, node: str) -> bool:
+    claims = [claim for claim in sim.get("nodeclaims") if claim["status"].get("nodeName") == node]
+    conditions = [condition for claim in claims for condition in claim["status"].get("conditions", [])]
+    return any((each["type"], each["status"]) == ("Drifted", "True") for each in conditions)
 
 
 def _the_one_left(sim: Sim) -> str:
