@@ -14,6 +14,7 @@ from ops.exits import Exit
 from ops.preflight import command as preflight
 from ops.report import command as report
 from ops.runs import command as runs
+from ops.state import command as state
 from ops.watch import command as watch
 
 # The registry: one line a command.
@@ -32,6 +33,7 @@ app.command()(audit.audit)
 app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)
+app.command()(state.state)
 app.add_typer(runs.app, name="runs")
 
 

@@ -42,6 +42,7 @@ def load(stack: StackName, config: Mapping[str, str]) -> Settings:
 
 def _require_strength(settings: PlatformSettings, stack: str) -> None:
     weak = [] if settings.protect else ["manta:protect must be true"]
+    weak += [] if settings.mlflow_asks else ["manta:mlflow.authentication must be true"]
     weak += settings.aws.weaknesses if settings.aws else []
     if weak:
         raise SettingsError(f"stack {stack}: in production {' and '.join(weak)}")
