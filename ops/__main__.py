@@ -7,7 +7,7 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, deploy, drift, kubeconfig, policies, preview, publish, versions
+from ops import changed, cost, deploy, drift, image, kubeconfig, policies, preview, publish, versions
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
@@ -35,6 +35,7 @@ app.command()(watch.watch)
 app.command()(cost.cost)
 app.command()(state.state)
 app.add_typer(runs.app, name="runs")
+app.add_typer(image.app, name="image")
 
 
 def main() -> int:

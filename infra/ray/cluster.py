@@ -65,7 +65,7 @@ def environment(spec: ClusterSpec, role: str) -> list[dict[str, Any]]:
         "MLFLOW_TRACKING_URI": around.mlflow_uri,
         "AWS_ENDPOINT_URL": around.s3_endpoint,
         "AWS_DEFAULT_REGION": around.s3_region,
-        # A head is never idle, so that its drain lasts to the end, and nothing on it can move: the cluster ends with it.
+        # A head is never idle, so its drain would last to the end, and nothing on it can move to another node.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0" if role == "head" else str(spec.preemption.drain_seconds),
         # A worker process imports torch at its start, which takes longer than Ray's 60 s on a busy node.
         "RAY_worker_register_timeout_seconds": "120",

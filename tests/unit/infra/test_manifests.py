@@ -144,7 +144,7 @@ def test_every_ray_cluster_keeps_what_the_design_promises(manifest: dict[str, An
         env = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
         drain = int(env["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
         assert drain < pod["terminationGracePeriodSeconds"] < 120, "drain < kill < spot notice"
-        assert drain == 0 if group is head else drain > 5, "a worker drains for longer than Ray polls, a head not at all"
+        assert drain == 0 if group is head else drain > 5, "a worker drains longer than Ray polls, a head not at all"
         assert env["MLFLOW_TRACKING_URI"].startswith("http://mlflow.")
         assert env["MANTA_STORAGE"] == "s3://manta"
 
