@@ -12,6 +12,7 @@ from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
+from ops.prices import spot
 from ops.report import command as report
 from ops.runs import command as runs
 from ops.state import command as state
@@ -34,6 +35,7 @@ app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)
 app.command()(state.state)
+app.command()(spot.prices)
 app.add_typer(runs.app, name="runs")
 app.add_typer(image.app, name="image")
 
