@@ -7,14 +7,16 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, deploy, drift, policies, preview, publish, versions
+from ops import changed, cost, deploy, drift, image, kubeconfig, policies, preview, publish, versions
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
+from ops.prices import spot
 from ops.promote import command as promote
 from ops.report import command as report
 from ops.runs import command as runs
+from ops.state import command as state
 from ops.watch import command as watch
 
 # The registry: one line a command.
@@ -26,6 +28,7 @@ app.command()(report.report)
 app.command()(preflight.preflight)
 app.command()(changed.changed)
 app.command()(deploy.deploy)
+app.command()(kubeconfig.kubeconfig)
 app.command()(drift.drift)
 app.command()(publish.publish)
 app.command()(promote.promote)
@@ -33,7 +36,10 @@ app.command()(audit.audit)
 app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)
+app.command()(state.state)
+app.command()(spot.prices)
 app.add_typer(runs.app, name="runs")
+app.add_typer(image.app, name="image")
 
 
 def main() -> int:

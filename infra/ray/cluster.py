@@ -16,6 +16,8 @@ WORKER_GROUP = "workers"
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080, "serve": 8000}
 AUTOSCALER_METRICS_PORT = 44217
 DASHBOARD_METRICS_PORT = 44227
+# MLflow's own names for what its clients log in with.
+MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
 def cluster_spec(spec: ClusterSpec) -> dict[str, Any]:
@@ -52,8 +54,8 @@ def labels(stack: str, run: str) -> dict[str, str]:
     return {STACK_LABEL: stack, RUN_LABEL: run, "app.kubernetes.io/managed-by": "pulumi"}
 
 
-def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
-    """Variables of every Ray container, the same on head and workers."""
+def environment(spec: ClusterSpec, role: str) -> list[dict[str, Any]]:
+    """Variables of every Ray container, the same on head and workers but for the drain."""
     around = spec.around
     values = {
         "MANTA_RUN": spec.run,
@@ -63,7 +65,8 @@ def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
         "MLFLOW_TRACKING_URI": around.mlflow_uri,
         "AWS_ENDPOINT_URL": around.s3_endpoint,
         "AWS_DEFAULT_REGION": around.s3_region,
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(spec.preemption.drain_seconds),
+        # A head is never idle, so its drain would last to the end, and nothing on it can move to another node.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0" if role == "head" else str(spec.preemption.drain_seconds),
         # A worker process imports torch at its start, which takes longer than Ray's 60 s on a busy node.
         "RAY_worker_register_timeout_seconds": "120",
         **spec.environment,
@@ -73,17 +76,18 @@ def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
     if spec.bundle_config_map:
         values["PYTHONPATH"] = f"{BUNDLE_FOLDER}/{BUNDLE_FILE}"
     plain = [{"name": name, "value": value} for name, value in sorted(values.items()) if value]
-    return plain + credentials(around.credentials_secret)
+    return plain + credentials(around.credentials_secret) + from_secret(around.mlflow_secret, MLFLOW_LOGIN)
 
 
 def credentials(secret: str) -> list[dict[str, Any]]:
     """Keys of object storage; none where pods have a role of their own."""
-    if not secret:
-        return []
-    return [
-        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    ]
+    return from_secret(secret, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+
+
+def from_secret(secret: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Variables that are called as the Secret's keys are; none without a Secret."""
+    source = [(name, {"secretKeyRef": {"name": secret, "key": name}}) for name in names if secret]
+    return [{"name": name, "valueFrom": reference} for name, reference in source]
 
 
 def container_resources(size: Resources, gpus: int = 0) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         "name": f"ray-{role}",
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
-        "env": environment(spec),
+        "env": environment(spec, role),
         "resources": container_resources(spec.head) if head else container_resources(spec.workers, spec.workers.gpus),
         "securityContext": container_context(),
     }
