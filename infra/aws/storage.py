@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.naming import Place
+from infra.aws.policies import tls_only
 from infra.settings.aws_data import StorageSettings
 
 PURPOSES = ("data", "artifacts", "checkpoints")
