@@ -12,6 +12,7 @@ import typer
 
 from local.errors import MantaError
 from ops.github import Output, leave
+from ops.runs.stacks import RUN_STACK
 from ops.show import Json, as_json
 
 STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
@@ -28,15 +29,20 @@ def changed(
     head: Annotated[str, typer.Option(help="The commit of the change.")] = "HEAD",
     checkout: Annotated[Path, typer.Option(help="The checkout that holds both.")] = Path(),
     environment: Annotated[list[str] | None, typer.Option(help="Only stacks of these environments.")] = None,
+    runs: Annotated[bool, typer.Option("--runs", help="Only runs of their own, train-<environment>-<run>.")] = False,
     json: Json = False,
     output: Output = "",
 ) -> None:
-    """List the stacks that the change from BASE to HEAD can change, one a line, in the order to update them in."""
-    found = affected(_files(checkout, base, head), _stacks(checkout / "stacks"), environment or ["dev", "prod"])
+    """List the stacks that the change from BASE to HEAD can change, one a line, in the order to update them in.
+
+    Runs of their own are listed with --runs and only then, where the change adds or edits their file.
+    """
+    choose = started if runs else affected
+    found = choose(_files(checkout, base, head), _stacks(checkout / "stacks"), environment or ["dev", "prod"])
     if output:
         leave(output, found)
         # A matrix's own form: each environment has an account, and with it a role, of its own.
-        leave(f"{output}-matrix", [{"stack": stack, "environment": _environment(stack)} for stack in found])
+        leave(f"{output}-matrix", [_entry(stack) for stack in found])
     if json:
         as_json(found)
     else:
@@ -50,16 +56,35 @@ def affected(files: Iterable[str], stacks: Iterable[str], environments: Iterable
     changed_files, wanted = list(files), set(environments)
     everything = any(path.startswith(_ALL) for path in changed_files)
     runs = any(path.startswith(_RUNS) for path in changed_files)
-    own = {match[1] for path in changed_files if (match := STACK_FILE.fullmatch(path.removeprefix("stacks/")))}
+    own = _named(changed_files)
     found = (
         stack
         for stack in stacks
         # The workflows' own roles are brought up by hand: nobody widens their own rights.
         if _environment(stack) in wanted
         and not stack.startswith("bootstrap-")
+        and not RUN_STACK.fullmatch(stack)
         and (everything or stack in own or (runs and stack.startswith(_WITH_PAYLOADS)))
     )
     return sorted(found, key=lambda stack: (_order(stack), stack))
+
+
+def started(files: Iterable[str], stacks: Iterable[str], environments: Iterable[str]) -> list[str]:
+    """Of `stacks`, the runs of their own whose file is among `files`: a run is its file, and new code under it would
+    make it another run."""
+    own, wanted = _named(files), set(environments)
+    return sorted(
+        stack for stack in stacks if RUN_STACK.fullmatch(stack) and stack in own and _environment(stack) in wanted
+    )
+
+
+def _named(files: Iterable[str]) -> set[str]:
+    return {match[1] for path in files if (match := STACK_FILE.fullmatch(path.removeprefix("stacks/")))}
+
+
+def _entry(stack: str) -> dict[str, str]:
+    run = stack.split("-", 2)[2] if RUN_STACK.fullmatch(stack) else ""
+    return {"stack": stack, "environment": _environment(stack), **({"run": run} if run else {})}
 
 
 def _order(stack: str) -> int:

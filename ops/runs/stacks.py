@@ -16,7 +16,7 @@ from ops import moments
 from ops.runs.run import Run
 
 # A run's own stack. `train-<environment>` without a name is the standing run, which nobody forgets.
-_RUN_STACK = re.compile(r"train-[a-z0-9]+-.+")
+RUN_STACK = re.compile(r"train-[a-z0-9]+-.+")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def forgotten(
     found: list[Forgotten] = []
     for stack in stacks:
         own = by_stack.get(stack.name, [])
-        if not _RUN_STACK.fullmatch(stack.name) or any(not run.over for run in own):
+        if not RUN_STACK.fullmatch(stack.name) or any(not run.over for run in own):
             continue
         ends = [run.ended for run in own if run.ended] or [stack.updated]
         moment = max((end for end in ends if end), default=None)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from local.errors import MantaError
 from ops.__main__ import app
-from ops.changed import affected
+from ops.changed import affected, started
 from ops.drift import drifted, markdown
 from ops.report.markdown import MARKER
 from ops.report.read import parse_refresh
@@ -22,7 +22,7 @@ from tests.unit.ops.previews import BUCKET, DEPLOYMENT, Step, step
 
 STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "serve-prod", "train-prod", "workbench-dev"]
 
-DEPLOYED = ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve-prod", "workbench-dev"]
+DEPLOYED = ["platform-dev", "platform-prod", "train-prod", "serve-prod", "workbench-dev"]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,8 @@ DEPLOYED = ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve
         (["README.md", "docs/local.md"], []),
         (["stacks/Pulumi.serve-prod.yaml"], ["serve-prod"]),
         (["stacks/Pulumi.platform-local.yaml"], []),
-        (["payloads/training/train.py"], ["train-dev-a", "train-prod", "serve-prod"]),
+        (["payloads/training/train.py"], ["train-prod", "serve-prod"]),
+        (["stacks/Pulumi.train-dev-a.yaml"], []),
         (["infra/stack.py"], DEPLOYED),
         (["policies/facts.py"], DEPLOYED),
         (["stacks/Pulumi.gone-prod.yaml"], []),
@@ -39,6 +40,20 @@ DEPLOYED = ["platform-dev", "platform-prod", "train-dev-a", "train-prod", "serve
 )
 def test_only_stacks_that_a_change_can_change_are_previewed(files: list[str], found: list[str]) -> None:
     assert affected(files, STACKS, ["dev", "prod"]) == found
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (["stacks/Pulumi.train-dev-a.yaml", "stacks/Pulumi.train-prod.yaml"], ["train-dev-a"]),
+        (["stacks/Pulumi.train-dev-gone.yaml"], []),
+        (["stacks/Pulumi.train-prod.yaml"], []),
+        (["payloads/training/train.py", "infra/stack.py"], []),
+    ],
+)
+def test_a_run_of_its_own_is_started_by_its_file_and_by_nothing_else(files: list[str], found: list[str]) -> None:
+    assert started(files, STACKS, ["dev", "prod"]) == found
+    assert started(files, STACKS, ["prod"]) == []
 
 
 def test_the_change_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +78,14 @@ def test_the_change_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "output").read_text().splitlines() == [
         'stacks=["serve-prod"]', 'stacks-matrix=[{"stack": "serve-prod", "environment": "prod"}]',
     ]  # fmt: skip
+    (tmp_path / "stacks" / "Pulumi.train-dev-lr-3.yaml").write_text("config: {}\n")
+    git("add", "-A")
+    git("commit", "-qm", "third")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "runs"))
+    CliRunner().invoke(app, ["changed", "--checkout", str(tmp_path), "--base", "HEAD~1", "--runs", "--output", "runs"])
+    assert (tmp_path / "runs").read_text().splitlines()[1] == (
+        'runs-matrix=[{"stack": "train-dev-lr-3", "environment": "dev", "run": "lr-3"}]'
+    )
     wrong = CliRunner().invoke(app, ["changed", "--base", "--output=/tmp/x"])
     assert isinstance(wrong.exception, MantaError)
 
