@@ -29,6 +29,8 @@ class Registry:
     def __init__(self, uri: str) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        # Else MLflow sends its clients to object storage by an address that only the cluster resolves.
+        os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
         import mlflow
 
         mlflow.set_tracking_uri(uri)
@@ -64,12 +66,19 @@ class Registry:
         self.client.set_registered_model_alias(name, CHAMPION, number)
 
     def right(self, version: Version) -> list[bool]:
-        """Whether `version` gets each held-out row right, in the order of the rows."""
+        """Whether `version` gets each held-out row right, in the order of the rows; raises MantaError."""
         np, torch = import_module("numpy"), import_module("torch")
         pixels, labels = held_out(version)
         where = f"models:/{version.name}/{version.number}"
-        module = import_module("mlflow.pytorch").load_model(where)
-        info = import_module("mlflow.models").get_model_info(where)
+        try:
+            module = import_module("mlflow.pytorch").load_model(where)
+            info = import_module("mlflow.models").get_model_info(where)
+        except Exception as error:
+            raise MantaError(
+                f"model {version.name} version {version.number} cannot be read from {self.uri}: are its artifacts "
+                "still in the bucket?",
+                detail=str(error),
+            ) from error
         classes = np.array((info.metadata or {})["classes"])
         with torch.inference_mode():
             answers = classes[module(torch.from_numpy(pixels)).argmax(dim=1).numpy()]
