@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down status token env clean test test-fast lint bench help prepare
+.PHONY: up down status token env clean test test-fast test-payloads-cluster lint bench help prepare
 
 RUN  ?=
 ARGS ?=
@@ -29,6 +29,9 @@ test: ## All tests, on the real local cluster
 test-fast: ## The tests that need no cluster
 	@./local/bootstrap test --fast
 
+test-payloads-cluster: ## Every stack of the payload catalogue, brought up, used and destroyed
+	@./local/bootstrap test-payloads-cluster
+
 lint: ## ruff and pyright
 	@./local/bootstrap lint
 
@@ -40,4 +43,4 @@ prepare:
 	@./.github/prepare . $(ALSO)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -115,6 +115,14 @@ def run_tests(fast: Annotated[bool, typer.Option(help="Only what needs no cluste
     raise SystemExit(checks.test(settings.load(), progress.reporter(), fast=fast))
 
 
+@app.command(name="test-payloads-cluster")
+def test_payloads_cluster() -> None:
+    """Every stack of the payload catalogue on the local cluster."""
+    from local import checks
+
+    raise SystemExit(checks.test_catalogue(settings.load(), progress.reporter()))
+
+
 @app.command()
 def lint() -> None:
     """ruff and pyright."""

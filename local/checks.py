@@ -22,6 +22,12 @@ def test(settings: LocalSettings, report: Reporter, *, fast: bool) -> int:
     return _replace([sys.executable, "-m", "pytest", *(FAST if fast else TIERS)])
 
 
+def test_catalogue(settings: LocalSettings, report: Reporter) -> int:
+    """Every stack of the payload catalogue, brought up on the local cluster, used and destroyed."""
+    ensure_environment(settings, report)
+    return _replace([sys.executable, "-m", "pytest", "tests/catalogue"])
+
+
 def lint(settings: LocalSettings, report: Reporter) -> int:
     """ruff's rules and format, then pyright; the first that fails ends it."""
     ensure_environment(settings, report)

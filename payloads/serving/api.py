@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from payloads.serving import schemas
+from payloads.serving import answers, schemas
 from payloads.serving.http import JsonApi, Route
 from payloads.serving.schemas import Parsed
 
@@ -24,6 +24,6 @@ class Api(JsonApi):
             parse=partial(schemas.parse, max_rows=max_rows),
             answer=answer,
             request_schema=schemas.PredictRequest.model_json_schema(),
-            response_model=schemas.OneAnswer | schemas.ManyAnswers,
+            response_model=answers.OneAnswer | answers.ManyAnswers,
         )
         super().__init__([route], max_body_bytes, **rest)

@@ -19,10 +19,11 @@ from starlette.types import ASGIApp
 
 from payloads.common.settings import read_platform
 from payloads.serving import model
+from payloads.serving.answers import ModelCard
 from payloads.serving.api import Api
 from payloads.serving.collector import Collector
 from payloads.serving.model import Predictions
-from payloads.serving.schemas import ModelCard, Parsed
+from payloads.serving.schemas import Parsed
 from payloads.serving.settings import ClassifierArgs
 
 

@@ -19,11 +19,12 @@ from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
 from payloads.serving import member, schemas
+from payloads.serving.answers import Prediction
 from payloads.serving.combine import How, combine, sure
 from payloads.serving.gather import Gathered, gather
 from payloads.serving.http import JsonApi, RefusedError, Route
 from payloads.serving.member import MemberArgs
-from payloads.serving.schemas import Parsed, Prediction
+from payloads.serving.schemas import Parsed
 from payloads.serving.shadow import Shadow
 
 

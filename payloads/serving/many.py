@@ -22,9 +22,10 @@ from starlette.types import ASGIApp
 
 from payloads.common.settings import read_platform
 from payloads.serving import model, schemas
+from payloads.serving.answers import Prediction
 from payloads.serving.gather import gather
 from payloads.serving.http import JsonApi, RefusedError, Route
-from payloads.serving.schemas import Pixels, Prediction
+from payloads.serving.schemas import Pixels
 
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 

@@ -15,8 +15,8 @@ from payloads.common.errors import PayloadError
 from payloads.common.settings import Platform
 from payloads.common.tracking import connect, explained
 from payloads.data.digits import INTENSITY_MAX, PIXELS
+from payloads.serving.answers import ModelCard
 from payloads.serving.prepack import prepack
-from payloads.serving.schemas import ModelCard
 
 
 @dataclass(frozen=True)
