@@ -103,6 +103,21 @@ def pulumi() -> Module:
     )
 
 
+def monitoring() -> Module:
+    """The Prometheus operator and what reloads its servers' configuration."""
+    directory = HERE / "monitoring"
+    operator = "github.com/prometheus-operator/prometheus-operator"
+    version = required_version(directory, operator).removeprefix("v")
+    stamp = _set("github.com/prometheus/common/version", Version=version)
+    return Module(
+        name="monitoring",
+        directory=directory,
+        packages=(f"{operator}/cmd/operator", f"{operator}/cmd/prometheus-config-reloader"),
+        flags=(f"-ldflags={_STRIP}{stamp}",),
+        shared=((operator, "example/prometheus-operator-crd", "monitoring/crds"),),
+    )
+
+
 def checks() -> Module:
     """What only `make test` needs: the linter of GitHub's workflows."""
     return Module(

@@ -1,0 +1,1 @@
+"""Monitoring of the local cloud: the operator compiled from its Go module, the servers from Debian's packages."""
