@@ -17,12 +17,22 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 def read_folder(folder: Path) -> dict[str, dict[str, Any]]:
     """The CRDs in `folder` by name, in a fixed order."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure loader takes ten times as long
+    loader = _loader()
     manifests = [
-        cast(dict[str, Any], yaml.load(path.read_text(), loader))  # noqa: S506 - both are safe loaders
+        cast(dict[str, Any], yaml.load(path.read_text(), loader))  # noqa: S506 - a safe loader
         for path in sorted(folder.glob("*.yaml"))
     ]
     return {manifest["metadata"]["name"]: manifest for manifest in manifests}
+
+
+def _loader() -> Any:
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure loader takes ten times as long
+
+    class Loader(base):
+        """YAML 1.1 gives a lone `=` a meaning that nobody uses, and PyYAML then fails; it is text in the CRDs."""
+
+    Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+    return Loader
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -84,10 +94,14 @@ def _provider() -> ResourceProvider:
             import yaml
 
             api = self._api()
+            base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            # As in _loader, which this code cannot reach.
+            loader = type("Loader", (base,), {})
+            loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
             names: list[str] = []
             for file in sorted(props["digests"]):
                 with open(os.path.join(str(props["folder"]), str(file))) as stream:  # noqa: PTH118, PTH123
-                    manifest = yaml.load(stream, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+                    manifest = yaml.load(stream, loader)  # noqa: S506
                 names.append(manifest["metadata"]["name"])
                 self._call(
                     api,

@@ -31,6 +31,13 @@ CRDS_VARIABLE = "MANTA_MONITORING_CRDS"
 # What the operator, Prometheus and Alertmanager run from, by the names under which images are recorded.
 IMAGES = ("prometheus-operator", "prometheus-config-reloader", "prometheus", "alertmanager")
 
+# The chart's own rules on what AWS runs and does not show.
+_ABSENT_RULES = (
+    "etcd", "kubeControllerManager", "kubeProxy", "kubeSchedulerAlerting", "kubeSchedulerRecording", "windows",
+    "nodeExporterAlerting", "nodeExporterRecording",
+)  # fmt: skip
+_DASHBOARD_LABEL = {"label": "grafana_dashboard", "labelValue": "1"}
+
 
 @dataclass(frozen=True)
 class MonitoringArgs:
@@ -85,9 +92,7 @@ def chart_values(args: MonitoringArgs) -> dict[str, Any]:
         "fullnameOverride": "monitoring",
         # AWS runs these, and shows nothing of them.
         **{name: {"enabled": False} for name in absent},
-        "defaultRules": {
-            "rules": dict.fromkeys(("etcd", "kubeControllerManager", "kubeProxy", "kubeSchedulerAlerting", "windows", "kubeSchedulerRecording", "nodeExporterAlerting", "nodeExporterRecording"), False)
-        },
+        "defaultRules": {"rules": dict.fromkeys(_ABSENT_RULES, False)},
         "prometheusOperator": {
             # The API server checks rules against the CRDs; this would add a webhook that blocks them while it is down.
             "admissionWebhooks": {"enabled": False},
@@ -119,7 +124,7 @@ def chart_values(args: MonitoringArgs) -> dict[str, Any]:
         "grafana": {
             "admin": {"existingSecret": GRAFANA_SECRET, "userKey": "user", "passwordKey": "password"},
             "podLabels": dict(PART),
-            "sidecar": {"dashboards": {"label": "grafana_dashboard", "labelValue": "1", "searchNamespace": args.namespace}},
+            "sidecar": {"dashboards": {**_DASHBOARD_LABEL, "searchNamespace": args.namespace}},
             "testFramework": {"enabled": False},
             **placed,
         },
@@ -142,6 +147,7 @@ def storage_class_manifest() -> dict[str, Any]:
 
 def receiver_manifest(namespace: str, secret: str) -> dict[str, Any]:
     """Every alert to the webhook whose address is in `secret`; the heartbeat is sent often, for its absence alarms."""
+    address = {"name": secret, "key": "url"}
     return {
         "apiVersion": "monitoring.coreos.com/v1alpha1",
         "kind": "AlertmanagerConfig",
@@ -160,9 +166,7 @@ def receiver_manifest(namespace: str, secret: str) -> dict[str, Any]:
                     }
                 ],
             },
-            "receivers": [
-                {"name": "webhook", "webhookConfigs": [{"urlSecret": {"name": secret, "key": "url"}, "sendResolved": True}]}
-            ],
+            "receivers": [{"name": "webhook", "webhookConfigs": [{"urlSecret": address, "sendResolved": True}]}],
         },
     }  # fmt: skip
 

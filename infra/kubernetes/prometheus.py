@@ -21,6 +21,8 @@ _KINDS = (
     "prometheusrules", "scrapeconfigs", "servicemonitors", "thanosrulers",
 )  # fmt: skip
 
+_READ = ("get", "list", "watch")
+
 
 @dataclass(frozen=True)
 class PrometheusArgs:
@@ -38,23 +40,22 @@ class PrometheusArgs:
 
 def rbac_manifests(namespace: str, watched: str) -> dict[str, dict[str, Any]]:
     """The operator acts in its namespace and reads monitors there alone; Prometheus finds targets in both."""
+    kinds = [word for kind in _KINDS for word in (kind, f"{kind}/finalizers", f"{kind}/status")]
+    owned = ["configmaps", "secrets", "services", "services/finalizers"]
     operator = [
-        {"apiGroups": [_GROUP], "resources": [word for kind in _KINDS for word in (kind, f"{kind}/finalizers", f"{kind}/status")], "verbs": ["*"]},
-        {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["*"]},
-        {"apiGroups": [""], "resources": ["configmaps", "secrets", "services", "services/finalizers"], "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]},
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "delete"]},
-        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
-    ]  # fmt: skip
-    # It asks for these by the cluster, and whether it may is asked of the API server by itself.
-    cluster = [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectaccessreviews"], "verbs": ["create"]},
+        _rule(_GROUP, kinds, "*"),
+        _rule("apps", ["statefulsets"], "*"),
+        _rule("", owned, *_READ, "create", "update", "patch", "delete"),
+        _rule("", ["pods"], "list", "watch", "delete"),
+        _rule("", ["persistentvolumeclaims"], *_READ),
+        _rule("", ["events"], "create", "patch"),
+        _rule("events.k8s.io", ["events"], "create", "patch"),
     ]
+    # What belongs to no namespace.
+    cluster = [_rule("", ["namespaces"], *_READ), _rule("storage.k8s.io", ["storageclasses"], *_READ)]
     found = [
-        {"apiGroups": [""], "resources": ["services", "endpoints", "pods"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+        _rule("", ["services", "endpoints", "pods"], *_READ),
+        _rule("discovery.k8s.io", ["endpointslices"], *_READ),
     ]
     made: dict[str, dict[str, Any]] = {
         "monitoring-operator-account": _account(OPERATOR, namespace),
@@ -108,6 +109,7 @@ def operator_manifest(args: PrometheusArgs) -> dict[str, Any]:
                 "metadata": {"labels": {**labels, **PART}},
                 "spec": {
                     "serviceAccountName": OPERATOR,
+                    "automountServiceAccountToken": True,
                     "enableServiceLinks": False,
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                     "terminationGracePeriodSeconds": 10,
@@ -181,6 +183,10 @@ def _service(name: str, namespace: str, selector: dict[str, str], port: int) -> 
         },
         "spec": {"selector": selector, "ports": [{"name": "web", "port": port, "targetPort": port}]},
     }
+
+
+def _rule(group: str, kinds: list[str], *verbs: str) -> dict[str, Any]:
+    return {"apiGroups": [group], "resources": kinds, "verbs": list(verbs)}
 
 
 def _account(name: str, namespace: str) -> dict[str, Any]:

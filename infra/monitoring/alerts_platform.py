@@ -53,7 +53,8 @@ CAPACITY = Group(
         Alert(
             "CapacityAtLimit",
             "nodepool:karpenter_limit_used:ratio > 0.95",
-            "NodePool {{ $labels.nodepool }} uses {{ $value | humanizePercentage }} of its {{ $labels.resource_type }}.",
+            "NodePool {{ $labels.nodepool }} has used {{ $value | humanizePercentage }} of its "
+            "{{ $labels.resource_type }}.",
             lasts="15m",
         ),
         Alert(
@@ -64,7 +65,8 @@ CAPACITY = Group(
         ),
         Alert(
             "NodeClaimsStopBeforeReady",
-            'sum by (nodepool) (increase(karpenter_nodeclaims_disrupted_total{reason=~"registration_timeout|launch_timeout"}[30m])) > 0',
+            "sum by (nodepool) (increase(karpenter_nodeclaims_disrupted_total{"
+            'reason=~"registration_timeout|launch_timeout"}[30m])) > 0',
             "Machines of NodePool {{ $labels.nodepool }} start but never join the cluster.",
         ),
         Alert(

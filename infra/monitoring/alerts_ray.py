@@ -83,14 +83,14 @@ CORE = Group(
     ),
 )
 
+_FAILED = 'kuberay_job_deployment_status{deployment_status=~"Failed|ValidationFailed"}'
 RUNS = Group(
     "manta-runs",
     (
         Alert(
             "RunFailed",
-            'max by (namespace, name) (kuberay_job_deployment_status{deployment_status=~"Failed|ValidationFailed"}) == 1 '
-            "unless on (namespace, name) max_over_time(kuberay_job_deployment_status{deployment_status=~"
-            '"Failed|ValidationFailed"}[1d] offset 1h) == 1',
+            f"max by (namespace, name) ({_FAILED}) == 1 "
+            f"unless on (namespace, name) max_over_time({_FAILED}[1d] offset 1h) == 1",
             "Run {{ $labels.name }} has failed within the last hour.",
         ),
         Alert(

@@ -24,7 +24,7 @@ INTERVAL = "15s"
 
 
 def ray_monitors(system: str, watched: str) -> dict[str, dict[str, Any]]:
-    """Heads at their own, the autoscaler's and the dashboard's port, workers at theirs, where Serve's metrics are too."""
+    """Heads at their own, the autoscaler's and the dashboard's port, workers at theirs, with Serve's metrics."""
     return {
         "ray-heads": _pods(
             "ray-head", system, watched, {**_RAY, "ray.io/node-type": "head"}, ["metrics", "as-metrics", "dash-metrics"]

@@ -12,7 +12,8 @@ API = "monitoring.coreos.com/v1"
 RUNBOOKS = "docs/runbooks"
 # Words of PromQL and names of labels never have an underscore-joined prefix of these; names of metrics always do.
 _METRIC = re.compile(
-    r"(?<![\w:])(?:up|(?:ray|kuberay|karpenter|kube|autoscaler|prometheus|alertmanager|manta)[_:][a-zA-Z0-9_:]+)(?![\w(])"
+    r"(?<![\w:])(?:up|(?:cluster|stack|nodepool):[a-zA-Z0-9_:]+"
+    r"|(?:ray|kuberay|karpenter|kube|autoscaler|prometheus|alertmanager)_[a-zA-Z0-9_]+)(?![\w(])"
 )
 _SELECTORS = re.compile(r"\{[^{}]*\}|\b(?:by|on|without|ignoring|group_left|group_right)\s*\([^()]*\)|\"[^\"]*\"")
 

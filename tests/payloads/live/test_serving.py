@@ -19,9 +19,13 @@ from conftest import RAY_ENVIRONMENT
 from quick import Quick
 from requests_table import BAD_REQUESTS, JSON, MARKER, Bad
 
+from infra.monitoring import GROUPS
+from infra.monitoring.dashboards import expressions
+from infra.monitoring.rule import metric_names
 from payloads.common.settings import Platform
 from payloads.common.tracking import connect, find_or_create
 from payloads.training.register import CHAMPION, crown, log_model, register
+from tests.unit.infra.monitoring.metrics import ELSEWHERE
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[2]
@@ -173,6 +177,15 @@ def test_too_many_at_once_get_503_and_a_time_to_come_back(server: Server, quick:
         if answer["status"] == 503:
             assert re.fullmatch(r"\d+", answer["headers"]["retry-after"])
     assert server.ask("POST", "/narrow/predict", {"pixels": [0] * 64})["status"] == 200, "and it recovers"
+
+
+def test_every_metric_of_ray_that_a_rule_or_a_dashboard_asks_for_is_exported(server: Server):
+    asked = {name for group in GROUPS for rule in group.rules for name in metric_names(rule.expr)}
+    asked |= {name for expr in expressions() for name in metric_names(expr)}
+    wanted = {name for name in asked if name.startswith("ray_")} - set(ELSEWHERE)
+    assert len(wanted) > 15
+    missing = wanted - set(server.ask("METRICS", "", wanted=sorted(wanted)))
+    assert not missing, "a newer Ray calls them otherwise, or only some machines have them (metrics.py)"
 
 
 def test_after_all_of_this_the_application_is_healthy(server: Server):
