@@ -7,7 +7,7 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, deploy, drift, policies, preview, publish, versions
+from ops import changed, cost, dashboards, deploy, drift, policies, preview, publish, versions
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
@@ -31,6 +31,7 @@ app.command()(audit.audit)
 app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)
+app.command()(dashboards.dashboards)
 app.add_typer(runs.app, name="runs")
 
 

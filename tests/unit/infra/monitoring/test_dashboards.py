@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from infra.monitoring import GROUPS
 from infra.monitoring.dashboards import BOARDS, dashboards, expressions
 from infra.monitoring.rule import Record, metric_names
+from ops.dashboards import dashboards as write
 from tests.unit.infra.monitoring.metrics import ELSEWHERE, KUBERAY, PROMETHEUS
 
 RECORDED = {rule.name for group in GROUPS for rule in group.rules if isinstance(rule, Record)}
@@ -28,6 +30,13 @@ def test_a_dashboard_is_whole(name: str) -> None:
         references = [target["refId"] for target in panel["targets"]]
         assert len(set(references)) == len(references)
         assert panel["datasource"]["uid"] == "${source}", "a dashboard works with any Prometheus"
+
+
+def test_they_are_written_for_a_grafana_that_is_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "boards")
+    assert len(capsys.readouterr().out.splitlines()) == len(BOARDS)
+    for name in BOARDS:
+        assert json.loads((tmp_path / "boards" / f"manta-{name}.json").read_text()) == RENDERED[name]
 
 
 def test_every_variable_of_an_expression_is_one_of_its_dashboard() -> None:
