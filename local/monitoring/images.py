@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.image import build, oci
@@ -20,39 +21,42 @@ _RECIPE = "1"
 def images(settings: LocalSettings, entry: Path) -> tuple[Image, ...]:
     """All four, by the names under which the platform asks for them. `entry`: the toolchain's folder for monitoring."""
     files = debian.ensure(settings)
-    operator = {"prometheus-operator": "operator", "prometheus-config-reloader": "prometheus-config-reloader"}
+    reloader = entry / "bin" / "prometheus-config-reloader"
     return (
-        *(build.program(name, entry / "bin" / program) for name, program in operator.items()),
-        *(_server(name, files, program) for name, program in _SERVERS.items()),
+        build.program("prometheus-operator", entry / "bin" / "operator"),
+        # The operator starts it by this path, as it lies in the published image.
+        image("prometheus-config-reloader", {"bin/prometheus-config-reloader": reloader}),
+        *(image(name, _with_library(files, program)) for name, program in _SERVERS.items()),
     )
 
 
-def _server(name: str, files: Path, program: str) -> Image:
-    # Debian's versions of both change the programs' bytes.
-    content = (files / program).read_bytes() + b"".join(path.read_bytes() for path in _libraries(files))
-    key = hashlib.sha256(_RECIPE.encode() + content).hexdigest()[:12]
-
-    return Image(f"localhost/manta/{name}", key, lambda folder, _: _build(folder, files, program))
+def _with_library(files: Path, program: str) -> dict[str, Path]:
+    """`program` first, then the C library and what loads it, which lies where every program names it."""
+    libraries = {path for root in ("lib", "lib64") for name in _LIBRARIES for path in (files / root).rglob(name)}
+    return {str(path.relative_to(files)): path for path in (files / program, *sorted(libraries))}
 
 
-def _build(folder: Path, files: Path, program: str) -> oci.Layout:
+def image(name: str, content: Mapping[str, Path]) -> Image:
+    """An image of these files (by their path in it), whose first is the entry point."""
+    digest = hashlib.sha256(_RECIPE.encode())
+    for inside, path in content.items():
+        digest.update(f"{inside}\0".encode() + path.read_bytes())
+    return Image(f"localhost/manta/{name}", digest.hexdigest()[:12], lambda folder, _: _build(folder, content))
+
+
+def _build(folder: Path, content: Mapping[str, Path]) -> oci.Layout:
     folder.mkdir(parents=True)
     layer = folder / "layer.tar"
     with tarfile.open(layer, "w") as archive:
-        for path in (files / program, *_libraries(files)):
-            archive.add(path, str(path.relative_to(files)), filter=_plain)
+        for inside, path in content.items():
+            archive.add(path, inside, filter=_plain)
     config = {
-        "Entrypoint": [f"/{program}"],
+        "Entrypoint": [f"/{next(iter(content))}"],
         "User": "65532:65532",
         # The C library's own resolver would look for files that are not here.
         "Env": ["GODEBUG=netdns=go"],
     }
     return oci.write(folder, layer, config)
-
-
-def _libraries(files: Path) -> list[Path]:
-    """The C library and the program that loads it, which lies where every program names it; links stay links."""
-    return sorted({path for root in ("lib", "lib64") for name in _LIBRARIES for path in (files / root).rglob(name)})
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -57,7 +57,7 @@ def eventually(found: Callable[[], bool], seconds: int) -> bool:
         try:
             if found():
                 return True
-        except Exception as error:  # noqa: BLE001 - it is starting
+        except Exception as error:  # it is starting
             print(error)
         time.sleep(2)
     return False
