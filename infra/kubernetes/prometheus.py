@@ -13,8 +13,8 @@ from infra.monitoring.monitors import LABELS, PART
 
 OPERATOR, SERVER, ALERTS = "prometheus-operator", "prometheus", "alertmanager"
 PROMETHEUS_PORT, ALERTMANAGER_PORT, OPERATOR_PORT = 9090, 9093, 8080
-# Debian 12's, which the images hold; the operator renders flags and configuration for them.
-PROMETHEUS_VERSION, ALERTMANAGER_VERSION = "2.42.0", "0.25.0"
+# What the images hold, and the operator was made for; it renders flags and configuration for them.
+PROMETHEUS_VERSION, ALERTMANAGER_VERSION = "3.5.0", "0.28.1"
 _GROUP = "monitoring.coreos.com"
 _KINDS = (
     "alertmanagerconfigs", "alertmanagers", "podmonitors", "probes", "prometheusagents", "prometheuses",

@@ -1,1 +1,1 @@
-"""Monitoring of the local cloud: the operator compiled from its Go module, the servers from Debian's packages."""
+"""Monitoring of the local cloud: operator and servers, compiled from their Go modules."""

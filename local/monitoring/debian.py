@@ -10,8 +10,8 @@ from local import locks, processes
 from local.errors import MantaError
 from local.settings import LocalSettings
 
-# The servers, and what their programs are linked with; promtool comes with the first.
-PACKAGES = ("prometheus", "prometheus-alertmanager", "libc6")
+# promtool is in it. Its server finds no pods: Debian builds it without that.
+PACKAGES = ("prometheus",)
 
 
 def ensure(settings: LocalSettings) -> Path:

@@ -104,7 +104,10 @@ def pulumi() -> Module:
 
 
 def monitoring() -> Module:
-    """The Prometheus operator and what reloads its servers' configuration."""
+    """The Prometheus operator, what reloads its servers' configuration, and the servers.
+
+    Debian's Prometheus is built without the discovery of Kubernetes' pods, which the operator's configuration needs.
+    """
     directory = HERE / "monitoring"
     operator = "github.com/prometheus-operator/prometheus-operator"
     version = required_version(directory, operator).removeprefix("v")
@@ -112,8 +115,13 @@ def monitoring() -> Module:
     return Module(
         name="monitoring",
         directory=directory,
-        packages=(f"{operator}/cmd/operator", f"{operator}/cmd/prometheus-config-reloader"),
-        flags=(f"-ldflags={_STRIP}{stamp}",),
+        packages=(
+            f"{operator}/cmd/operator",
+            f"{operator}/cmd/prometheus-config-reloader",
+            "github.com/prometheus/prometheus/cmd/prometheus",
+            "github.com/prometheus/alertmanager/cmd/alertmanager",
+        ),
+        flags=(f"-ldflags={_STRIP}", f"-ldflags={operator}/cmd/operator={_STRIP}{stamp}"),
         shared=((operator, "example/prometheus-operator-crd", "monitoring/crds"),),
     )
 

@@ -92,7 +92,7 @@ def _give_images(
     monitoring: Path | None,
 ) -> None:
     references: dict[str, str] = {}
-    further = monitoring_images.images(settings, monitoring) if monitoring else ()
+    further = monitoring_images.images(monitoring) if monitoring else ()
     for image in (*build.programs(toolchain), *further):
         layout = build.ensure(settings, image, report)
         references[image.short_name] = load.load(settings, ours, image, layout, report)

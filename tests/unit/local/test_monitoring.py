@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.kubernetes.monitoring import IMAGES
 from infra.layers.platform_monitoring import chosen
 from infra.settings import PlatformSettings
 from local.errors import MantaError
@@ -50,31 +51,21 @@ def test_the_platform_is_monitored_where_the_operator_was_built() -> None:
     assert chosen(told, {}).monitoring is not None, "what is not optional is an error, said by the component"
 
 
-def test_an_image_holds_the_program_first_and_belongs_to_nobody(settings: LocalSettings, tmp_path: Path) -> None:
-    program, library = tmp_path / "program", tmp_path / "libc.so.6"
+def test_the_reloader_lies_where_the_operator_starts_it(tmp_path: Path) -> None:
+    program = tmp_path / "prometheus-config-reloader"
     program.write_bytes(b"\x7fELF program")
     program.chmod(0o755)
-    library.write_bytes(b"\x7fELF library")
-    made = images.image("server", {"usr/bin/server": program, "lib/libc.so.6": library})
     with reporter().stage("test") as stage:
-        layout = made.make(tmp_path / "layout", stage)
+        layout = images.reloader(program).make(tmp_path / "layout", stage)
     index = json.loads((layout.folder / "index.json").read_text())
     blobs = layout.folder / "blobs" / "sha256"
     manifest = json.loads((blobs / index["manifests"][0]["digest"].removeprefix("sha256:")).read_text())
-    config = json.loads((blobs / manifest["config"]["digest"].removeprefix("sha256:")).read_text())["config"]
-    assert config["Entrypoint"] == ["/usr/bin/server"]
-    assert config["User"] == "65532:65532"
     with tarfile.open(blobs / manifest["layers"][0]["digest"].removeprefix("sha256:")) as layer:
-        members = {entry.name: entry for entry in layer.getmembers()}
-    assert set(members) == {"usr/bin/server", "lib/libc.so.6"}
-    assert {(entry.uid, entry.gid) for entry in members.values()} == {(0, 0)}
-    assert members["usr/bin/server"].mode & 0o111
+        (member,) = layer.getmembers()
+    assert member.name == "bin/prometheus-config-reloader"
+    assert (member.uid, member.gid) == (0, 0)
+    assert member.mode & 0o111
 
 
-def test_another_content_is_another_image(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"one")
-    first = images.image("server", {"bin/server": file})
-    assert first.tag == images.image("server", {"bin/server": file}).tag
-    file.write_bytes(b"two")
-    assert first.tag != images.image("server", {"bin/server": file}).tag
+def test_there_is_an_image_for_all_that_the_platform_asks_for(tmp_path: Path) -> None:
+    assert {image.short_name for image in images.images(tmp_path)} == set(IMAGES)
