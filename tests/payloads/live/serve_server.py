@@ -56,6 +56,10 @@ def handle(request: dict[str, Any]) -> Any:
     return call(request)
 
 
+def end() -> None:
+    os._exit(1)
+
+
 def scraped(wanted: set[str]) -> list[str]:
     """The names of all metrics of this node, once `wanted` are among them or a minute has passed.
 
@@ -68,8 +72,7 @@ def scraped(wanted: set[str]) -> list[str]:
     training = TrainingMetrics()
     training.observe({"kind": "epoch", "metrics": {"epoch": 1, "loss": 0.5}, "checkpoint": True})
     training.observe({"kind": "failure", "rank": 0, "error": "OSError"})
-    crash = ray.remote(num_cpus=0, max_retries=0)(os._exit).remote(1)
-    ray.wait([crash])
+    ray.wait([ray.remote(num_cpus=0, max_retries=0)(end).remote()])
     port = ray.nodes()[0]["MetricsExportPort"]
     deadline = time.monotonic() + 60
     while True:
