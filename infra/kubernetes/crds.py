@@ -31,7 +31,7 @@ def _loader() -> Any:
     class Loader(base):
         """YAML 1.1 gives a lone `=` a meaning that nobody uses, and PyYAML then fails; it is text in the CRDs."""
 
-    Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+    Loader.add_constructor("tag:yaml.org,2002:value", base.construct_yaml_str)
     return Loader
 
 
@@ -96,8 +96,8 @@ def _provider() -> ResourceProvider:
             api = self._api()
             base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             # As in _loader, which this code cannot reach.
-            loader = type("Loader", (base,), {})
-            loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
+            loader: Any = type("Loader", (base,), {})
+            loader.add_constructor("tag:yaml.org,2002:value", base.construct_yaml_str)
             names: list[str] = []
             for file in sorted(props["digests"]):
                 with open(os.path.join(str(props["folder"]), str(file))) as stream:  # noqa: PTH118, PTH123
