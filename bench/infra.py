@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -26,6 +30,8 @@ from local.sim.settings import load
 from local.up import stack
 
 _POLL_S = 0.05
+_COUNTS = (100, 300, 500)
+_PACK = "PULUMI_OPTION_POLICY_PACK"
 _POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -74,6 +80,40 @@ def _watch(pid: int, largest: list[int]) -> None:
         return
 
 
+def scale(ready: Machine, folder: Path) -> dict[int, float]:
+    """Seconds of a preview by the number of its resources: plain objects, so that nothing else grows with them."""
+    (folder / "__main__.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(CHECKOUT)!r})\n"
+        "import pulumi\nfrom infra.kubernetes.objects import register\n"
+        "for number in range(pulumi.Config().require_int('count')):\n"
+        "    name = f'object-{number}'\n"
+        "    body = {'metadata': {'name': name, 'namespace': 'default'}, 'data': {'key': 'value'}}\n"
+        "    register(name, {'apiVersion': 'v1', 'kind': 'ConfigMap', **body}, pulumi.ResourceOptions())\n"
+    )
+    options = f"  options:\n    virtualenv: {CHECKOUT / '.venv'}\n"
+    (folder / "Pulumi.yaml").write_text(f"name: scale\nruntime:\n  name: python\n{options}")
+    (folder / "Pulumi.bench.yaml").write_text("config: {}\n")
+    environment = {key: value for key, value in ready.engine.environment.items() if key != _PACK}
+    found: dict[int, float] = {}
+    run = partial(subprocess.run, cwd=folder, env=environment, check=True, capture_output=True)
+    run(ready.engine.command("stack", "init", "bench"))
+    try:
+        for count in (1, *_COUNTS):  # the first fills the caches
+            run(ready.engine.command("config", "set", "scale:count", str(count), "--stack", "bench"))
+            started = time.monotonic()
+            run(ready.engine.command("preview", "--stack", "bench"))
+            found[count] = time.monotonic() - started
+    finally:
+        run(ready.engine.command("stack", "rm", "--yes", "--stack", "bench"))
+    return found
+
+
+def growth(seconds: Mapping[int, float]) -> float:
+    """What a resource costs in the upper half of the range, over what it costs in the lower: 1 is a straight line."""
+    low, middle, high = _COUNTS
+    return (seconds[high] - seconds[middle]) / (high - middle) / ((seconds[middle] - seconds[low]) / (middle - low))
+
+
 def launch_seconds(ready: Machine) -> float:
     """From a GPU pod that nobody can take to the NodeClaim that Karpenter has launched."""
     environment = dict(ready.engine.environment)
@@ -110,6 +150,10 @@ def main() -> None:
             Figure(f"preview of platform-prod, {seen.resources} resources", seen.seconds, "s", 8),
             Figure("the program's memory, platform-prod", seen.bytes / 2**20, "MiB", 300),
         ]
+        with tempfile.TemporaryDirectory(prefix="manta-scale-") as folder:
+            by_count = scale(ready, Path(folder))
+        figures += [Figure(f"preview of {count} resources", by_count[count], "s") for count in _COUNTS]
+        figures.append(Figure("a resource above 300 against one below", growth(by_count), "times", 1.5))
         seconds: dict[str, float] = {}
         with report.stage("stack platform-sim") as stage:
             started = time.monotonic()

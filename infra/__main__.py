@@ -15,8 +15,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
 
 from infra import settings as stack_settings  # noqa: E402
-from infra.layers import platform, serve, train, workbench  # noqa: E402
-from infra.settings import PlatformSettings, ServeSettings, TrainSettings, WorkbenchSettings  # noqa: E402
+from infra.layers import bootstrap, platform, serve, train, workbench  # noqa: E402
+from infra.settings import (  # noqa: E402
+    BootstrapSettings,
+    PlatformSettings,
+    ServeSettings,
+    TrainSettings,
+    WorkbenchSettings,
+)
 from infra.stack import StackName  # noqa: E402
 
 
@@ -24,6 +30,8 @@ async def main() -> dict[str, Any]:
     stack = StackName.parse(pulumi.get_stack())
     config = cast(dict[str, str], {**get_config_env(), **CONFIG.get()})
     match stack_settings.load(stack, config):
+        case BootstrapSettings() as settings:
+            return bootstrap.build(stack, settings)
         case PlatformSettings() as settings:
             return await platform.build(stack, settings)
         case TrainSettings() as settings:

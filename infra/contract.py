@@ -13,7 +13,7 @@ from infra.ray.specs import Surroundings
 from infra.stack import StackName
 
 # Raised when a field is added, removed or changes its meaning; a platform of another version is refused.
-VERSION = 3
+VERSION = 4
 OUTPUT = "contract"
 
 
@@ -39,6 +39,7 @@ class Contract:
     ingress_class: str = ""  # of Ingresses that become load balancers
     event_scaling: str = ""  # keda
     event_queues: str = ""  # ARNs of the queues whose length it may read, with commas
+    mlflow_secret: str = ""  # empty: MLflow asks for no login
     placements: Placements = EVERYWHERE
 
     def surroundings(self) -> Surroundings:
@@ -51,6 +52,7 @@ class Contract:
             s3_endpoint=self.s3_endpoint,
             s3_region=self.s3_region,
             mlflow_uri=self.mlflow_uri,
+            mlflow_secret=self.mlflow_secret,
             placements=self.placements,
         )
 

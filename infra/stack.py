@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infra.errors import SettingsError
 
 PROJECT = "manta"
-LAYERS = ("platform", "train", "serve", "workbench")
+LAYERS = ("bootstrap", "platform", "train", "serve", "workbench")
 ENVIRONMENTS = ("local", "sim", "dev", "prod")
 PRODUCTION = "prod"
 # With a hyphen and eight characters of hash the name of a run's RayJob stays within KubeRay's 47.
@@ -40,9 +40,9 @@ class StackName:
         environment, _, run = rest.partition("-")
         _require_known("layer", layer, LAYERS, name)
         _require_known("environment", environment, ENVIRONMENTS, name)
-        if run and layer == "platform":
+        if run and layer in ("bootstrap", "platform"):
             raise SettingsError(
-                f"stack {name}: an environment has one platform, so its stack is called platform-{environment}"
+                f"stack {name}: an environment has one {layer}, so its stack is called {layer}-{environment}"
             )
         if run and not (_RUN.fullmatch(run) and len(run) <= MAX_RUN):
             raise SettingsError(

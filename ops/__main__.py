@@ -7,13 +7,14 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, dashboards, deploy, drift, policies, preview, publish, versions
+from ops import changed, cost, dashboards, deploy, drift, kubeconfig, policies, preview, publish, versions
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
 from ops.report import command as report
 from ops.runs import command as runs
+from ops.state import command as state
 from ops.watch import command as watch
 
 # The registry: one line a command.
@@ -25,6 +26,7 @@ app.command()(report.report)
 app.command()(preflight.preflight)
 app.command()(changed.changed)
 app.command()(deploy.deploy)
+app.command()(kubeconfig.kubeconfig)
 app.command()(drift.drift)
 app.command()(publish.publish)
 app.command()(audit.audit)
@@ -32,6 +34,7 @@ app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)
 app.command()(dashboards.dashboards)
+app.command()(state.state)
 app.add_typer(runs.app, name="runs")
 
 

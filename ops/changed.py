@@ -35,6 +35,8 @@ def changed(
     found = affected(_files(checkout, base, head), _stacks(checkout / "stacks"), environment or ["dev", "prod"])
     if output:
         leave(output, found)
+        # A matrix's own form: each environment has an account, and with it a role, of its own.
+        leave(f"{output}-matrix", [{"stack": stack, "environment": _environment(stack)} for stack in found])
     if json:
         as_json(found)
     else:
@@ -52,7 +54,10 @@ def affected(files: Iterable[str], stacks: Iterable[str], environments: Iterable
     found = (
         stack
         for stack in stacks
-        if _environment(stack) in wanted and (everything or stack in own or (runs and stack.startswith(_WITH_PAYLOADS)))
+        # The workflows' own roles are brought up by hand: nobody widens their own rights.
+        if _environment(stack) in wanted
+        and not stack.startswith("bootstrap-")
+        and (everything or stack in own or (runs and stack.startswith(_WITH_PAYLOADS)))
     )
     return sorted(found, key=lambda stack: (_order(stack), stack))
 

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from infra.monitoring.dashboards import dashboards as rendered
-
 
 def dashboards(
     folder: Annotated[Path, typer.Argument(help="Where to write them; it is made if it is missing.")],
 ) -> None:
     """Write every dashboard as JSON that any Grafana imports."""
+    from infra.monitoring.dashboards import dashboards as rendered  # no other command waits for its library
+
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in rendered().items():
         path = folder / f"manta-{name}.json"

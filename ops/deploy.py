@@ -27,6 +27,12 @@ def deploy(
     With PLAN the engine does what was planned, and stops at the first step that was not. Ctrl-C lets the steps that
     run end first.
     """
+    if status := update(stack, plan):
+        raise typer.Exit(status)
+
+
+def update(stack: str, plan: Path | None = None) -> int:
+    """`deploy` as a function: its exit status."""
     command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", stack]
     if plan is not None:
         if not plan.exists():
@@ -36,7 +42,8 @@ def deploy(
     status, output = _run(command)
     if status:
         typer.echo(f"error: {explain(stack, output)}", err=True)
-        raise typer.Exit(Exit.FOUND)
+        return Exit.FOUND
+    return Exit.OK
 
 
 def explain(stack: str, output: str) -> str:

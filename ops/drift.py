@@ -43,7 +43,7 @@ def drift(
 
     Takes no lock and changes nothing. Fields of Kubernetes objects that other writers own are not seen.
     """
-    text = recorded.read_text() if recorded and recorded.exists() else _refresh(stack)
+    text = _read(recorded) if recorded else _refresh(stack)
     found = drifted(parse_refresh(text, stack, f"the refresh of {stack}"))
     if json:
         as_json([asdict(each) for each in found])
@@ -85,6 +85,13 @@ def markdown(stack: str, found: list[Drifted]) -> str:
         lines.append(f"- _and {len(found) - _MOST_RESOURCES} more_")
     again = f"`pulumi up --refresh -s {stack}` deploys them again; to keep a change, write it into the program first."
     return "\n".join([*lines, "", again])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        raise MantaError(f"{path} cannot be read as text: write it with `pulumi refresh --json > FILE`") from None
 
 
 def _refresh(stack: str) -> str:

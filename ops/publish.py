@@ -31,7 +31,10 @@ def publish(
     if bool(number) == bool(title):
         raise MantaError("give either --number for a comment or --title for an issue")
     github = GitHub(repository, os.environ.get("GITHUB_API_URL", "https://api.github.com"))
-    text = file.read_text()
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError):
+        raise MantaError(f"{file} cannot be read as text: give the file that was written") from None
     if number:
         _comment(github, number, text)
     else:

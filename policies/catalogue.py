@@ -6,11 +6,13 @@ from policies import (
     checklist_cluster,
     checklist_serving,
     cost,
+    cost_hourly,
     security_aws,
     security_identity,
     security_pods,
     security_reach,
     serving_hygiene,
+    serving_reach,
     spot,
 )
 from policies.rule import Rule
@@ -19,12 +21,14 @@ _MODULES = (
     checklist_cluster,
     checklist_serving,
     serving_hygiene,
+    serving_reach,
     spot,
     security_pods,
     security_reach,
     security_aws,
     security_identity,
     cost,
+    cost_hourly,
 )
 RULES: tuple[Rule, ...] = tuple(
     value for module in _MODULES for value in vars(module).values() if isinstance(value, Rule)

@@ -9,7 +9,7 @@ DOWNSCALE_DELAY_S = 120
 # EC2 announces the end of a spot instance this long before it.
 SPOT_NOTICE_S = 120
 GRACEFUL_S = (20, 300)
-RAY_DASHBOARD, RAY_CLIENT, RAY_GCS = 8265, 10001, 6379
+RAY_DASHBOARD, RAY_CLIENT, RAY_GCS, SERVE_PORT = 8265, 10001, 6379, 8000
 PRIVATE_PORTS = (RAY_DASHBOARD, RAY_CLIENT, RAY_GCS)
 CAPACITY_TYPE = "karpenter.sh/capacity-type"
 GPU = "nvidia.com/gpu"

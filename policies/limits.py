@@ -12,14 +12,15 @@ FILE = Path(__file__).resolve().parent / "limits.json"
 
 @dataclass(frozen=True)
 class Limits:
-    """By environment; one that is not named has none. `tags` is what every AWS resource carries."""
+    """By environment; one that is not named has none: `gpus` of a pool or run, `usd_an_hour` of a stack. `tags` is what
+    every AWS resource carries."""
 
     gpus: dict[str, float]
-    usd_a_month: dict[str, float]
+    usd_an_hour: dict[str, float]
     tags: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
 def load() -> Limits:
     given = json.loads(FILE.read_text())
-    return Limits(given["gpus"], given["usd_a_month"], tuple(given["tags"]))
+    return Limits(given["gpus"], given["usd_an_hour"], tuple(given["tags"]))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from policies.rule import About, Finding, Resource, Stack
 from policies.security_aws import statements
-from policies.values import at
+from policies.values import at, section
 
 ROLE, INLINE, ATTACHED = (
     "aws:iam/role:Role",
@@ -19,6 +19,8 @@ DOCUMENTS = (INLINE, "aws:iam/policy:Policy", "aws:iam/userPolicy:UserPolicy", "
 _READING = re.compile(
     r"[a-z0-9-]+:(Describe|Get|List|BatchGet|Search|Lookup|View|Check|Simulate|Query|Scan)[A-Za-z*]*$"
 )
+_GITHUB = "token.actions.githubusercontent.com"
+_SUBJECT = re.compile(r"repo:[^:*?]+/[^:*?]+:environment:[^:*?]+")
 # What a node needs to join and to pull images; all else belongs to the pods that need it.
 _NODE_POLICIES = frozenset({
     "AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly",
@@ -63,6 +65,23 @@ def node_role(stack: Stack) -> Iterator[Finding]:
         for inline in stack.of(INLINE):
             if at(inline.props, "role") == name:
                 yield Finding(f"the nodes' role {name} has a policy of its own, {inline.name}", inline.urn)
+
+
+@About(
+    "aws-federation-narrow", "security", "critical",
+    "A role for all jobs of a repository is a role for every branch, and so for whoever may push one.",
+    "let the trust's condition be StringEquals on sub repo:OWNER/NAME:environment:NAME and on aud sts.amazonaws.com",
+).resources(ROLE)  # fmt: skip
+def federation(resource: Resource) -> Iterator[str]:
+    for statement in statements(at(resource.props, "assumeRolePolicy")):
+        if statement.get("Effect") != "Allow" or _GITHUB not in str(at(statement, "Principal", "Federated")):
+            continue
+        exact = section(statement, "Condition", "StringEquals")
+        subjects = _texts(exact.get(f"{_GITHUB}:sub"))
+        if not subjects or not all(_SUBJECT.fullmatch(subject) for subject in subjects):
+            yield f"GitHub's jobs may take the role as {', '.join(subjects) or 'anybody'}, and not from one environment"
+        if _texts(exact.get(f"{_GITHUB}:aud")) != ["sts.amazonaws.com"]:
+            yield "the trust does not ask for whom GitHub has said it (aud)"
 
 
 def _texts(value: Any) -> list[str]:

@@ -11,10 +11,13 @@ import pulumi_aws as aws
 from infra.aws.cluster import Cluster
 from infra.aws.naming import Place
 from infra.aws.network import Network
+from infra.aws.secret import keep
 from infra.kubernetes.credentials import RandomSecret
 from infra.settings.aws_data import DatabaseSettings
 
 NAME, USER, PORT = "mlflow", "mlflow", 5432
+# The one in the image of the runs; SQLAlchemy's own choice changes with its versions.
+DRIVER = "postgresql+psycopg2"
 
 
 @dataclass(frozen=True)
@@ -79,20 +82,15 @@ class Database(pulumi.ComponentResource):
             final_snapshot_identifier=f"{title}-final" if protect else None,
             opts=pulumi.ResourceOptions(parent=self, protect=protect),
         )
-        stored = aws.secretsmanager.Secret(
-            "database",
-            name=f"{place.cluster}/mlflow/database",
-            # A name in its recovery window cannot be used again, and an environment that comes back uses it.
-            recovery_window_in_days=30 if protect else 0,
-            opts=inside,
-        )
         content = pulumi.Output.all(instance.address, password).apply(
             lambda values: json.dumps(
                 {"host": values[0], "port": PORT, "dbname": NAME, "username": USER, "password": values[1]}
             )
         )
-        aws.secretsmanager.SecretVersion("database", secret_id=stored.id, secret_string=content, opts=inside)
+        keep("database", f"{place.cluster}/mlflow/database", content, protect=protect, opts=inside)
         self.uri = pulumi.Output.secret(
-            pulumi.Output.concat("postgresql://", USER, ":", password, "@", instance.address, f":{PORT}/", NAME)
+            pulumi.Output.concat(
+                f"{DRIVER}://{USER}:", password, "@", instance.address, f":{PORT}/{NAME}?sslmode=require"
+            )
         )
         self.register_outputs({})

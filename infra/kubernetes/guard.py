@@ -2,7 +2,8 @@
 
 The guard depends on everything else of the platform, so the engine deletes it first; while the namespace holds Ray
 resources its deletion fails, and nothing that it depends on is touched. Otherwise the operator would go before the
-resources whose finalizers only it can remove.
+resources whose finalizers only it can remove. A cluster that does not answer is not taken for an empty one, unless
+PULUMI_K8S_DELETE_UNREACHABLE says so, the variable by which the Kubernetes provider forgets what was in it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def _provider() -> ResourceProvider:
             sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
             from kubernetes import client, config
             from kubernetes.client.exceptions import ApiException
+            from urllib3.exceptions import HTTPError
 
             # Said by the platform where it made the cluster itself; the text has no credentials.
             kubeconfig = _props.get("kubeconfig")
@@ -48,11 +50,21 @@ def _provider() -> ResourceProvider:
             found: list[str] = []
             for plural in ("rayjobs", "rayservices", "rayclusters"):
                 try:
-                    items = api.list_namespaced_custom_object("ray.io", "v1", _props["namespace"], plural)["items"]
+                    items = api.list_namespaced_custom_object(
+                        "ray.io", "v1", _props["namespace"], plural, _request_timeout=(10, 30)
+                    )["items"]
                 except ApiException as error:
                     if error.status == 404:
                         continue
                     raise
+                except (HTTPError, OSError):
+                    variable = "PULUMI_K8S_DELETE_UNREACHABLE"
+                    if os.environ.get(variable, "").lower() in ("1", "t", "true"):
+                        return
+                    raise Exception(  # noqa: B904 - the sentence alone
+                        f"the cluster of this platform does not answer, so nobody knows what runs on it: bring it "
+                        f"back, or, if it is gone for good, destroy again with {variable}=true"
+                    )
                 for item in items:
                     metadata = item["metadata"]
                     if metadata.get("ownerReferences"):

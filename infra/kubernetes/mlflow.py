@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from infra.kubernetes import mlflow_access
 from infra.kubernetes.objects import register
 from infra.kubernetes.security import resources
 from infra.kubernetes.storage import claim_manifest, volume_manifest
@@ -17,13 +18,16 @@ from infra.settings.platform import MlflowSettings
 
 NAME = "mlflow"
 PORT = 5000
+# On the server's own volume, where there is no database.
+_RECORDS_HERE, ACCOUNTS_HERE = "sqlite:////data/mlflow.db", "sqlite:////data/accounts.db"
 
 
 @dataclass(frozen=True)
 class MlflowArgs:
     """`image` is the Ray image, which has MLflow of the matrix in it.
 
-    With `database` (a Secret that holds `uri`) the server keeps its records there, and has no volume on `node`."""
+    With `database` (a Secret that holds `uri`) the server keeps its records there, and has no volume on `node`. With
+    `asks` nobody is heard without the login of `infra.kubernetes.mlflow_access`."""
 
     namespace: str
     node: str
@@ -34,6 +38,7 @@ class MlflowArgs:
     s3_region: str
     credentials_secret: str
     database: str = ""
+    asks: bool = False
 
 
 def uri(namespace: str) -> str:
@@ -57,6 +62,7 @@ def mlflow_server(args: MlflowArgs) -> Server:
         "HOME": "/tmp",  # noqa: S108 - the one writable folder of the pod
     }
     plain: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items() if value]
+    login = mlflow_access.server_environment() if args.asks else []
     return Server(
         name=NAME,
         namespace=args.namespace,
@@ -67,12 +73,16 @@ def mlflow_server(args: MlflowArgs) -> Server:
             "--host", "0.0.0.0",  # noqa: S104 - inside a pod, behind NetworkPolicies
             "--port", str(PORT),
             "--workers", "1",
-            *([] if args.database else ["--backend-store-uri", "sqlite:////data/mlflow.db"]),
+            *([] if args.database else ["--backend-store-uri", _RECORDS_HERE]),
             "--serve-artifacts",
             "--artifacts-destination", f"s3://{args.bucket}/mlflow",
             "--allowed-hosts", allowed_hosts(args.namespace, args.settings.allowed_hosts),
+            *(["--app-name", "basic-auth"] if args.asks else []),
         ],
-        env=plain + _database(args.database) + credentials(args.credentials_secret),
+        env=plain + _database(args.database) + credentials(args.credentials_secret) + login,
+        files=(mlflow_access.SERVER_SECRET, mlflow_access.FOLDER) if args.asks else None,
+        before=["python", "-c", mlflow_access.ACCOUNTS] if args.asks else [],
+        before_env=plain + mlflow_access.accounts_environment() if args.asks else [],
         port=PORT,
         probe_path="/health",
         resources=resources("50m", "512Mi", "1", "2Gi"),

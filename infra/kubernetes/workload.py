@@ -26,6 +26,10 @@ class Server:
     mount: str = "/data"
     # Seconds until the first answer; beyond them the container is restarted.
     startup_seconds: int = 60
+    # A Secret whose keys lie as files in a folder, and a program that runs, with `before_env`, before the server does.
+    files: tuple[str, str] | None = None
+    before: list[str] = field(default_factory=list[str])
+    before_env: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 def server_manifest(server: Server) -> dict[str, Any]:
@@ -51,6 +55,10 @@ def server_manifest(server: Server) -> dict[str, Any]:
     if server.claim:
         container["volumeMounts"].append({"name": "data", "mountPath": server.mount})
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": server.claim}})
+    if server.files:
+        secret, folder = server.files
+        container["volumeMounts"].append({"name": "files", "mountPath": folder, "readOnly": True})
+        volumes.append({"name": "files", "secret": {"secretName": secret}})
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -68,12 +76,19 @@ def server_manifest(server: Server) -> dict[str, Any]:
                     "enableServiceLinks": False,
                     "securityContext": pod_context(USER),
                     "terminationGracePeriodSeconds": 10,
+                    **({"initContainers": [_before(server, container)]} if server.before else {}),
                     "containers": [container],
                     "volumes": volumes,
                 },
             },
         },
     }
+
+
+def _before(server: Server, container: dict[str, Any]) -> dict[str, Any]:
+    kept = ("image", "imagePullPolicy", "resources", "securityContext", "volumeMounts")
+    own = {"name": "before", "command": server.before, "env": server.before_env}
+    return {**{key: container[key] for key in kept}, **own}
 
 
 def service_manifest(name: str, namespace: str, port: int) -> dict[str, Any]:

@@ -29,11 +29,13 @@ from infra.kubernetes import charts, keda, mlflow
 from infra.kubernetes.guard import RunGuard
 from infra.kubernetes.kuberay import KubeRay, KubeRayArgs, crd_folder
 from infra.kubernetes.mlflow import Mlflow, MlflowArgs
+from infra.kubernetes.mlflow_access import CLIENT_SECRET
 from infra.kubernetes.objects import register
 from infra.kubernetes.tenancy import MLFLOW_ACCOUNT, RAY_ACCOUNT
 from infra.layers.images import Images
 from infra.layers.platform_aws_network import inside_network, with_gpu_quota
 from infra.layers.platform_keda import add_keda
+from infra.layers.platform_login import add_login
 from infra.layers.platform_monitoring import add_monitoring
 from infra.layers.tenancy import AUTH_SECRET, Tenancy, secret_manifest
 from infra.settings import PlatformSettings
@@ -143,6 +145,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         secret_manifest(DATABASE_SECRET, settings.system_namespace, {"uri": database.uri}),
         pulumi.ResourceOptions(provider=inside, depends_on=[tenancy]),
     )
+    access = [add_login(settings, place, database.uri, inside, there, [tenancy])] if settings.mlflow_asks else []
     tracking = Mlflow(
         "mlflow",
         MlflowArgs(
@@ -155,11 +158,12 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
             s3_region=on.region,
             credentials_secret="",
             database=DATABASE_SECRET,
+            asks=settings.mlflow_asks,
         ),
         protect=settings.protect,
-        opts=pulumi.ResourceOptions.merge(after, pulumi.ResourceOptions(depends_on=[known, *storage.ready])),
+        opts=pulumi.ResourceOptions.merge(after, pulumi.ResourceOptions(depends_on=[known, *access, *storage.ready])),
     )
-    guarded = pulumi.ResourceOptions(depends_on=[tenancy, kuberay, tracking, storage, capacity, *more])
+    guarded = pulumi.ResourceOptions(depends_on=[tenancy, kuberay, tracking, storage, capacity, *access, *more])
     RunGuard("runs", settings.namespace, guarded, cluster.kubeconfig)
     offered = pulumi.Output.all(ray, cluster.kubeconfig).apply(
         lambda values: contract.to_output(
@@ -173,6 +177,7 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
                 s3_endpoint="",
                 s3_region=on.region,
                 mlflow_uri=mlflow.uri(settings.system_namespace),
+                mlflow_secret=CLIENT_SECRET if settings.mlflow_asks else "",
                 image=values[0],
                 ray_version=RAY,
                 kubeconfig=values[1],

@@ -12,6 +12,7 @@ from infra.kubernetes import keda, mlflow, s3
 from infra.kubernetes.guard import RunGuard
 from infra.kubernetes.kuberay import KubeRay, KubeRayArgs, crd_folder
 from infra.kubernetes.mlflow import Mlflow, MlflowArgs
+from infra.kubernetes.mlflow_access import CLIENT_SECRET, MlflowAccess
 from infra.kubernetes.s3 import S3, S3Args
 from infra.kubernetes.tenancy import RAY_ACCOUNT
 from infra.layers.images import Images
@@ -57,6 +58,8 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
         opts=after,
     )
     endpoint = s3.endpoint(settings.system_namespace)
+    asks, names = settings.mlflow_asks, (settings.system_namespace, settings.namespace)
+    access = [MlflowAccess("mlflow-access", *names, mlflow.ACCOUNTS_HERE, after)] if asks else []
     tracking = Mlflow(
         "mlflow",
         MlflowArgs(
@@ -68,11 +71,12 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
             s3_endpoint=endpoint,
             s3_region=s3.REGION,
             credentials_secret=s3.SECRET,
+            asks=asks,
         ),
         protect=settings.protect,
-        opts=after,
+        opts=pulumi.ResourceOptions(depends_on=[tenancy, *access]),
     )
-    kept: list[pulumi.Resource] = [tenancy, kuberay, storage, tracking]
+    kept: list[pulumi.Resource] = [tenancy, kuberay, storage, tracking, *access]
     if settings.keda:
         kept.append(add_keda(settings, {}, pulumi.ResourceOptions(), [tenancy]))
     if settings.monitoring:
@@ -89,6 +93,7 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
                 s3_endpoint=endpoint,
                 s3_region=s3.REGION,
                 mlflow_uri=mlflow.uri(settings.system_namespace),
+                mlflow_secret=CLIENT_SECRET if asks else "",
                 image=image,
                 ray_version=RAY,
                 event_scaling=keda.NAME if settings.keda else "",

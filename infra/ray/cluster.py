@@ -16,6 +16,8 @@ WORKER_GROUP = "workers"
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080, "serve": 8000}
 AUTOSCALER_METRICS_PORT = 44217
 DASHBOARD_METRICS_PORT = 44227
+# MLflow's own names for what its clients log in with.
+MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
 def cluster_spec(spec: ClusterSpec) -> dict[str, Any]:
@@ -73,17 +75,18 @@ def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
     if spec.bundle_config_map:
         values["PYTHONPATH"] = f"{BUNDLE_FOLDER}/{BUNDLE_FILE}"
     plain = [{"name": name, "value": value} for name, value in sorted(values.items()) if value]
-    return plain + credentials(around.credentials_secret)
+    return plain + credentials(around.credentials_secret) + from_secret(around.mlflow_secret, MLFLOW_LOGIN)
 
 
 def credentials(secret: str) -> list[dict[str, Any]]:
     """Keys of object storage; none where pods have a role of their own."""
-    if not secret:
-        return []
-    return [
-        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    ]
+    return from_secret(secret, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+
+
+def from_secret(secret: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Variables that are called as the Secret's keys are; none without a Secret."""
+    source = [(name, {"secretKeyRef": {"name": secret, "key": name}}) for name in names if secret]
+    return [{"name": name, "valueFrom": reference} for name, reference in source]
 
 
 def container_resources(size: Resources, gpus: int = 0) -> dict[str, Any]:

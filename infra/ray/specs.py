@@ -24,6 +24,7 @@ class Surroundings:
     s3_endpoint: str
     s3_region: str
     mlflow_uri: str
+    mlflow_secret: str = ""  # empty: MLflow asks for no login
     placements: Placements = EVERYWHERE
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from infra.errors import SettingsError
 from infra.settings.base import Settings, decode, read
+from infra.settings.bootstrap import BootstrapSettings
 from infra.settings.platform import PlatformSettings
 from infra.settings.serve import ServeSettings
 from infra.settings.train import TrainSettings
@@ -13,6 +14,7 @@ from infra.settings.workbench import WorkbenchSettings
 from infra.stack import PRODUCTION, PROJECT, StackName
 
 _SECTIONS: dict[str, type[Settings]] = {
+    "bootstrap": BootstrapSettings,
     "platform": PlatformSettings,
     "train": TrainSettings,
     "serve": ServeSettings,
@@ -40,9 +42,18 @@ def load(stack: StackName, config: Mapping[str, str]) -> Settings:
 
 def _require_strength(settings: PlatformSettings, stack: str) -> None:
     weak = [] if settings.protect else ["manta:protect must be true"]
+    weak += [] if settings.mlflow_asks else ["manta:mlflow.authentication must be true"]
     weak += settings.aws.weaknesses if settings.aws else []
     if weak:
         raise SettingsError(f"stack {stack}: in production {' and '.join(weak)}")
 
 
-__all__ = ["PlatformSettings", "ServeSettings", "Settings", "TrainSettings", "WorkbenchSettings", "load"]
+__all__ = [
+    "BootstrapSettings",
+    "PlatformSettings",
+    "ServeSettings",
+    "Settings",
+    "TrainSettings",
+    "WorkbenchSettings",
+    "load",
+]

@@ -74,11 +74,14 @@ class StorageSettings(Settings):
 
 
 class MlflowSettings(Settings):
-    """`allowedHosts` are the further Host headers that MLflow answers, on top of its Service's names."""
+    """`allowedHosts` are the further Host headers that MLflow answers, on top of its Service's names.
+
+    `authentication`: nobody is heard without a login. Left out it is on with `manta:aws` and off without."""
 
     path: str = Field(default="/var/lib/manta/volumes/mlflow", pattern=r"^/.+$")
     size: Quantity = "5Gi"
     allowed_hosts: list[str] = Field(default_factory=list[str])
+    authentication: bool | None = None
 
 
 class ImagesSettings(Settings):
@@ -130,6 +133,12 @@ class PlatformSettings(Settings):
     mlflow: MlflowSettings = MlflowSettings()
     keda: KedaSettings | None = None
     monitoring: MonitoringSettings | None = None
+
+    @property
+    def mlflow_asks(self) -> bool:
+        """Whether MLflow asks for a login."""
+        said = self.mlflow.authentication
+        return self.aws is not None if said is None else said
 
     @property
     def here(self) -> tuple[str, NetworkSettings]:

@@ -22,7 +22,7 @@ from local.up import stack
 from local.up.stack import Engine
 
 ENVIRONMENT = "sim"
-_LAYERS = ("platform", "train", "serve")
+_LAYERS = ("platform", "train", "serve", "workbench")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def show(console: Console, summary: Summary) -> None:
     table.add_row("AWS", f"{summary.settings.endpoint} (simulated: nothing of it outlives its process)")
     table.add_row("EKS", f"https://127.0.0.1:{summary.settings.cluster.ports.api}")
     for name, outputs in summary.outputs.items():
-        table.add_row(name, str(outputs.get("run") or outputs.get("service") or outputs.get("cluster") or "up"))
+        table.add_row(name, _what(outputs))
     console.print()
     console.print(table)
     console.print()
@@ -91,6 +91,10 @@ def show(console: Console, summary: Summary) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _what(outputs: dict[str, Any]) -> str:
+    return str(next((outputs[name] for name in ("run", "service", "workbench", "cluster") if outputs.get(name)), "up"))
 
 
 def status(settings: SimSettings, console: Console) -> bool:

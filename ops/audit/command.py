@@ -7,18 +7,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
 from local.errors import MantaError
-from ops.audit import account, objects
-from ops.audit.account import Leftover, Unseen
 from ops.audit.marks import Marks
 from ops.exits import Exit
+
+if TYPE_CHECKING:
+    from ops.audit.account import Leftover, Unseen
 
 KUBECONFIG = "MANTA_SIM_KUBECONFIG"
 
@@ -33,6 +33,11 @@ def audit(
 
     Exit status: 0 nothing is left, 1 something is, 3 nothing was found but not everything could be looked at.
     """
+    # The SDKs of AWS and Kubernetes take most of a second, which no other command should wait for.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from ops.audit import account, objects
+
     where = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
     if not where:
         raise typer.BadParameter("no region: pass --region, or set AWS_REGION")

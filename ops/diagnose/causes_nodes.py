@@ -27,7 +27,8 @@ CAUSES: tuple[Cause, ...] = (
           r"InsufficientInstanceCapacity|UnfulfillableCapacity|InsufficientCapacity|insufficient capacity",
           "AWS has no machine of the wanted types at the moment",
           "wait, or let more families, sizes and zones in (manta:aws.capacity.gpu); a rung of lower weight takes over"),
-    cause("pool-limit", "capacity event schedule", r"exceed limits for nodepool|limits? exceeded for nodepool",
+    cause("pool-limit", "capacity event schedule",
+          r"exceed limits for nodepool|limits have been exhausted for nodepool|limits? exceeded for nodepool",
           "the NodePool has reached its limit, so nothing is launched",
           "end other runs (`ops runs`), or raise manta:aws.capacity.gpu.limit and the environment's GPUs in "
           "policies/limits.json"),

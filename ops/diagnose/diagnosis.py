@@ -18,6 +18,11 @@ UNKNOWN = "unknown"
 _CONSEQUENCES = frozenset(
     {"crash", "init-failed", "run-failed", "run-not-submitted", "serve-failed", "readiness", "serve-head-busy"}
 )
+# Why there is no machine, and what the scheduler says of those that are there for as long as it does not come.
+_NO_MACHINE = frozenset(
+    {"pool-limit", "spot-quota", "vcpu-quota", "no-capacity", "no-type-fits", "spot-role-missing", "subnet-full"}
+)
+_WAITING = frozenset({"no-gpu", "too-large", "taint", "selector", "spread"})
 # Complaints that need no explanation when they are the only ones: things on their way.
 _MUST_EXPLAIN: frozenset[Place] = frozenset({"create", "schedule", "end", "stuck"})
 _LOST = ("Failed", "ValidationFailed")
@@ -74,8 +79,9 @@ def _explain(signal: Signal) -> tuple[str, str, str] | None:
 
 def _weak(keys: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     """Of the causes of one thing those that say less than another: an end that its own log explains."""
-    strong = [key for key in keys if key[0] not in _CONSEQUENCES]
-    return [key for key in keys if key[0] in _CONSEQUENCES] if strong else []
+    weak = _CONSEQUENCES | (_WAITING if any(key[0] in _NO_MACHINE for key in keys) else frozenset[str]())
+    strong = [key for key in keys if key[0] not in weak]
+    return [key for key in keys if key[0] in weak] if strong else []
 
 
 def _unknown(signals: list[Signal], explained: set[str]) -> Iterator[Finding]:

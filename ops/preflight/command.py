@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from ops.exits import Exit
-from ops.preflight import stackfile, tools
 from ops.show import Json, as_json, table
 
 _SIGNS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
@@ -26,12 +25,19 @@ def preflight(
 
     Changes nothing. With AWS_ENDPOINT_URL a simulated AWS is asked.
     """
+    from ops.preflight import capacity, charts, cuda, stackfile, tools  # with all settings that there are
+
     wanted = stackfile.read(folder, stack)
     outcomes = list(tools.check(wanted.on_aws))
     if wanted.on_aws:
         from ops.preflight import aws  # boto3 costs half a second, which only this needs
 
         outcomes += list(aws.check(wanted, aws.Account(wanted.region)))
+    outcomes += [*cuda.check(wanted), *charts.check(wanted.charts)]
+    if (settings := stackfile.settings(folder, stack)) is not None:
+        from ops.preflight import kuberay  # imports what a program does, which takes a second
+
+        outcomes += [*kuberay.check(stack, settings, folder.parent), *capacity.check(settings)]
     if json:
         as_json([asdict(outcome) for outcome in outcomes])
     else:

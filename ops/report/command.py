@@ -37,12 +37,14 @@ def report(
     Reads what `pulumi preview --json` writes. With PULUMI_ENABLE_STREAMING_JSON_PREVIEW=1 that holds the policies'
     results too; without them a change of a prod stack is blocked.
     """
-    bases = _previews(base) if base else {}
+    bases = _bases(base) if base else {}
     prices = load()
     wanted = _expected(expect)
     # Where every preview failed to run there is no folder, which must be said in the comment, not beside it.
     heads = {} if wanted and not head.exists() else _previews(head)
     heads |= {stack: Preview(stack, errors=[_ABSENT]) for stack in wanted if stack not in heads}
+    if not heads:
+        raise MantaError(f"{head} holds no preview: give the folder that `ops preview` wrote <stack>.json into")
     weighed = [weigh(found, bases.get(stack), prices, frozenset(label or ())) for stack, found in heads.items()]
     if as_data:
         as_json([_as_dict(each) for each in weighed])
@@ -67,11 +69,32 @@ def _expected(text: str) -> list[str]:
 
 
 def _previews(path: Path) -> dict[str, Preview]:
-    if path.is_dir():
-        return {file.stem: read(file, _stack(file)) for file in sorted(path.glob("*.json"))}
+    """Of a folder, one that cannot be read is a preview that failed: what the others say is shown all the same."""
     if not path.exists():
         raise MantaError(f"{path} does not exist: give the file or folder that `pulumi preview --json` was written to")
-    return {path.stem: read(path, _stack(path))}
+    if not path.is_dir():
+        return {path.stem: read(path, _stack(path))}
+    found: dict[str, Preview] = {}
+    for file in sorted(path.glob("*.json")):
+        stack = _stack(file)
+        try:
+            found[stack] = read(file, stack)
+        except MantaError as error:
+            found[stack] = Preview(stack, errors=[error.sentence])
+    return found
+
+
+def _bases(path: Path) -> dict[str, Preview]:
+    """The base branch's previews, which only say what the change is not to blame for: without them all is the "
+    "change's."""
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    found: dict[str, Preview] = {}
+    for file in files:
+        try:
+            found[file.stem] = read(file, _stack(file))
+        except MantaError as error:
+            typer.echo(f"no preview of the base branch: {error.sentence}", err=True)
+    return found
 
 
 def _stack(file: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from ops.prices.table import HOURS_A_MONTH, Table
 from ops.report.diff import Difference, differences
 from ops.report.preview import Change, Violation
-from ops.report.text import code, sentence, value
+from ops.report.text import UNKNOWN, code, sentence, value
 from ops.report.weigh import ALLOW_LABEL, Danger, Weighed
 
 # GitHub refuses a comment of more than 65,536 characters.
@@ -75,11 +75,18 @@ def _dangers(stack: Weighed) -> str:
 
 def _danger(danger: Danger) -> str:
     change = danger.change
-    forced = ", ".join(code(path) for path in change.forced_by[:3])
-    because = f", because {forced} cannot be changed in place" if change.operation == "replace" and forced else ""
+    because = f", because {_reason(change)}" if change.operation == "replace" and change.forced_by else ""
     pending = "; not of this change: the base branch would do it too" if danger.pending else ""
     word = _WORDS[change.operation].upper()
     return f"- **{word}: {code(change.name)}** {code(change.type)} ({' and '.join(danger.reasons)}){because}{pending}"
+
+
+def _reason(change: Change) -> str:
+    """What forces a replacement; a value that is not known yet follows from the replacement of something else."""
+    own = [path for path in change.forced_by if UNKNOWN not in str(change.new.get(path.partition(".")[0]))]
+    if not own:
+        return "what it stands on is replaced"
+    return f"{', '.join(code(path) for path in own[:3])} cannot be changed in place"
 
 
 def _rules(stack: Weighed) -> str:
@@ -101,7 +108,8 @@ def _rules(stack: Weighed) -> str:
 def _advice(stack: Weighed) -> str:
     if not stack.advisory:
         return ""
-    title = f"{code(stack.preview.stack)}: {len(stack.advisory)} warnings of the policy pack"
+    count = len(stack.advisory)
+    title = f"{code(stack.preview.stack)}: {count} warning{'' if count == 1 else 's'} of the policy pack"
     return _folded(title, _some(stack.advisory, _MOST_RULES, _violation))
 
 
@@ -129,7 +137,13 @@ def _costs(stacks: Sequence[Weighed], prices: Table) -> list[str]:
                 lines.append(
                     f"| {code(each.preview.stack)} | {sentence(component)} | {hourly} | {_money(old[1], new[1])} |"
                 )
-    notes = [sentence(line) for each in stacks for line in each.bill.unpriced]
+    # What costs as much as before, known or not, is no news.
+    notes = [
+        sentence(line)
+        for each in stacks
+        for line in each.bill.unpriced
+        if lines or line not in each.bill_before.unpriced
+    ]
     if not lines and not notes:
         return []
     parts = ["#### Cost"]
@@ -146,7 +160,7 @@ def _changes(stack: Weighed) -> str:
     changes = sorted(stack.preview.changes, key=lambda change: (list(_WORDS)[::-1].index(change.operation), change.urn))
     if not changes:
         return ""
-    title = f"{code(stack.preview.stack)}: all {len(changes)} changes"
+    title = f"{code(stack.preview.stack)}: {f'all {len(changes)} changes' if len(changes) > 1 else 'the change'}"
     return _folded(title, _some(changes, _MOST_CHANGES, lambda change: _change(change, stack.pending)))
 
 

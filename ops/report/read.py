@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from local.errors import MantaError
 from ops.report.preview import Change, Inputs, Operation, Preview, Resource, Violation
+from ops.report.shape import is_digest, is_event
 
 _REMEDY = "write it with `PULUMI_ENABLE_STREAMING_JSON_PREVIEW=1 pulumi preview --json > FILE`"
 _COLOUR_TAG = re.compile(r"<\{%[^%]*%\}>")
@@ -43,10 +44,10 @@ def parse(text: str, stack: str, where: str) -> Preview:
         return _stream(_lines(text, where), stack, where)
     if isinstance(value, dict) and "steps" in value:
         return _digest(cast(Step, value), stack, where)
-    if isinstance(value, dict) and "diagnostics" in value:
+    if isinstance(value, dict) and "diagnostics" in value and is_digest(value):
         # A preview that failed before its first step leaves only its reasons.
         return Preview(stack, errors=_messages(cast(Step, value).get("diagnostics")))
-    if isinstance(value, dict) and "sequence" in value:
+    if is_event(value):
         return _stream([cast(Step, value)], stack, where)
     raise MantaError(f"{where} is JSON, but no preview that Pulumi 3.259 writes: {_REMEDY}")
 
@@ -71,18 +72,16 @@ def _lines(text: str, where: str) -> list[Step]:
             event: Any = json.loads(line)
         except ValueError:
             raise MantaError(f"{where}, line {number} is no JSON: the preview was cut off; {_REMEDY}") from None
-        if not isinstance(event, dict) or "sequence" not in event:
+        if not is_event(event):
             raise MantaError(f"{where}, line {number} is no event of Pulumi 3.259: {_REMEDY}")
         events.append(cast(Step, event))
     return events
 
 
 def _digest(digest: Step, stack: str, where: str) -> Preview:
-    steps: Any = digest.get("steps") or []
-    if not isinstance(steps, list) or not all(
-        isinstance(step, dict) and "op" in step and "urn" in step for step in cast(list[Any], steps)
-    ):
+    if not is_digest(digest):
         raise MantaError(f"{where}: its steps are not those of Pulumi 3.259: {_REMEDY}")
+    steps: Any = digest.get("steps") or []
     found = [(step, step.get("oldState"), step.get("newState")) for step in cast(list[Step], steps)]
     return _preview(stack, found, [], _messages(digest.get("diagnostics")), judged=False)
 

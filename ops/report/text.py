@@ -15,6 +15,11 @@ _SECRET_NAME = re.compile(
 _SECRET = re.compile(r"(?:AKIA|ASIA)[0-9A-Z]{12,}|-----BEGIN[^-]*-----[^-]*|eyJ[A-Za-z0-9_-]{10,}[A-Za-z0-9_.-]*")
 # A value that could be one, whatever its property is called: long, without spaces, of letters and digits together.
 _SECRET_VALUE = re.compile(r"^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/=_-]{20,}$")
+# What AWS calls things is long and of letters and digits too, and no secret.
+_IDENTIFIER = re.compile(r"[a-z]{1,12}-[0-9a-f]{8,17}")
+# How the engine writes what is not known before the update, and how it marks a secret.
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 - a mark
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 HIDDEN = "(hidden)"
 
@@ -51,10 +56,16 @@ def value(path: str, given: Any) -> str:
         return code(str(given).lower())
     if isinstance(given, (int, float)):
         return code(f"{given:g}" if not _SECRET_NAME.search(path) or abs(given) < 10_000 else HIDDEN)
+    if isinstance(given, dict) and _SECRET_MARK in given:
+        return code(HIDDEN)
     if isinstance(given, (dict, list)):
         return code(f"{len(given)} entries")  # pyright: ignore[reportUnknownArgumentType]
     text = str(given)
-    if text == "[secret]" or any(pattern.search(text) for pattern in (_SECRET, _SECRET_VALUE)):
+    if UNKNOWN in text:
+        return "_known after the update_"
+    if text == "[secret]" or _SECRET.search(text):
+        return code(HIDDEN)
+    if _SECRET_VALUE.search(text) and not _IDENTIFIER.fullmatch(text):
         return code(HIDDEN)
     if _SECRET_NAME.search(path):
         return code(HIDDEN)

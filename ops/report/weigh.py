@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from infra.quantity import parse_quantity
 from ops.prices.table import Table
 from ops.report.costs import Bill, bill, limits, ray_cluster, ray_groups
-from ops.report.preview import Change, Preview, Violation
+from ops.report.preview import Change, Inputs, Preview, Violation
 
 # What holds data, or what everything else stands on: gone or made again, it is not what it was.
 STATEFUL = re.compile(
@@ -63,13 +64,18 @@ def weigh(head: Preview, base: Preview | None, prices: Table, labels: frozenset[
     dangers = [
         Danger(change, reasons, change.urn in pending) for change in head.changes if (reasons := _dangerous(change))
     ]
-    dangers.sort(key=lambda danger: (danger.change.operation != "delete", danger.change.type, danger.change.urn))
+    dangers.sort(key=_worst_first)
     before = bill(base.after if base else head.before, prices)
     weighed = Weighed(head, dangers, list(_meanings(head)), bill(head.after, prices), before, pending)
     weighed.blocked.extend(_blocked(weighed, labels))
     if dangers and ALLOW_LABEL in labels:
         weighed.allowed.append(f"{_count(len(dangers), 'destructive change')} allowed by the label {ALLOW_LABEL}")
     return weighed
+
+
+def _worst_first(danger: Danger) -> tuple[bool, bool, str, str]:
+    change = danger.change
+    return (not change.protected, change.operation != "delete", change.type, change.urn)
 
 
 def _blocked(weighed: Weighed, labels: frozenset[str]) -> Iterator[str]:
@@ -136,10 +142,14 @@ def _service(change: Change) -> str:
     old, new = ray_cluster(change.old), ray_cluster(change.new)
     if old != new:
         return f"endpoint {name}: a second Ray cluster starts and traffic moves to it, which needs {_size(change)} more"
-    before = str(change.old.get("spec", {}).get("serveConfigV2"))
-    if before != str(change.new.get("spec", {}).get("serveConfigV2")):
+    if _serve_config(change.old) != _serve_config(change.new):
         return f"endpoint {name}: replicas are replaced in place, one after the other; no extra capacity"
     return f"endpoint {name}: no pod changes"
+
+
+def _serve_config(inputs: Inputs) -> str:
+    spec: Any = inputs.get("spec")
+    return str(cast(Inputs, spec).get("serveConfigV2")) if isinstance(spec, dict) else ""
 
 
 def _size(change: Change) -> str:

@@ -1,4 +1,4 @@
-"""`ops runs`: list, compare, stop, resume and clean."""
+"""`ops runs`: list, compare, start, stop, resume and clean."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from ops.cluster import Cluster
 from ops.exits import Exit
 from ops.runs import stacks
 from ops.runs.run import Run, from_job
+from ops.runs.start import start
 from ops.show import Json, as_json, table
 
 app = typer.Typer(no_args_is_help=True, help="Training runs: which there are, stop one, and clean up after them.")
+app.command()(start)
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where the runs are.")]
 RAY_NAMESPACE = "ray"
 
@@ -99,15 +101,18 @@ def resume(
 def clean(
     older_than: Annotated[str, typer.Option(help="How long ago a run must have ended, as 36h or 7d.")] = "7d",
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only named.")] = False,
+    by_update: Annotated[bool, typer.Option(help="Go by the stacks' last updates alone, and ask no cluster.")] = False,
     namespace: Namespace = RAY_NAMESPACE,
     json: Json = False,
 ) -> None:
     """Remove the stacks of named runs that ended long ago. Exit status 1: there are some, and nothing was removed.
 
-    Never those of a run that goes on, nor an environment's standing run. Models and checkpoints stay.
+    Never those of a run that goes on, nor an environment's standing run. Models and checkpoints stay. With --by-update
+    a run counts as over when its update is, so ask for more time than a run can take.
     """
     limit = moments.length(older_than)
-    found = stacks.forgotten(stacks.listed(), _runs(Cluster(), namespace), limit, moments.now())
+    runs = [] if by_update else _runs(Cluster(), namespace)
+    found = stacks.forgotten(stacks.listed(), runs, limit, moments.now())
     if json:
         as_json([asdict(each) for each in found])
     elif not found:

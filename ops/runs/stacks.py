@@ -75,11 +75,22 @@ def listed() -> list[Stack]:
         ) from None
 
 
+def create(stack: str, secrets_provider: str) -> None:
+    """Make an empty stack; raises MantaError."""
+    provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
+    _pulumi("stack", "init", "--no-select", "--non-interactive", *provider, stack)
+
+
+def outputs(stack: str) -> dict[str, Any]:
+    """What the stack exports, secrets hidden; raises MantaError."""
+    return cast(dict[str, Any], json.loads(_pulumi("stack", "output", "--json", "--stack", stack)))
+
+
 def remove(stack: str) -> None:
     """End what the stack holds, and the stack; its file in stacks/ stays. Raises MantaError."""
-    _pulumi(
-        "destroy", "--yes", "--skip-preview", "--non-interactive", "--remove", "--preserve-config", "--stack", stack
-    )
+    _pulumi("destroy", "--yes", "--skip-preview", "--non-interactive", "--stack", stack)
+    # Not `destroy --remove`, which takes the stack's file too.
+    _pulumi("stack", "rm", "--yes", "--preserve-config", "--non-interactive", stack)
 
 
 def _pulumi(*arguments: str) -> str:

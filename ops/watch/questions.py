@@ -72,7 +72,7 @@ def _history(cluster: Cluster, name: str, notes: list[str]) -> History:
         return history.read(runs[0], _ask(cluster, f"metrics/get-history?{query}"))
     except (MantaError, ForbiddenError, ValueError, KeyError):
         # It restarts, or is still coming up with the platform: the run's state is worth showing all the same.
-        notes.append("MLflow does not answer: no epochs")
+        notes.append("MLflow does not answer (with a login it never does, through the API server): no epochs")
         return History()
 
 

@@ -14,8 +14,10 @@ from typing import Any
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # read when the first role is asked for
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import FakeBucket
 from werkzeug.serving import make_server
 
+from local.sim.cloud import additions
 from local.sim.cloud.calls import read
 from local.sim.cloud.eks import ApiError, Eks
 
@@ -77,6 +79,8 @@ class _Quiet(MotoRequestHandler):
 
 
 def main() -> None:
+    buckets: Any = FakeBucket
+    buckets.get_permission = additions.bucket_permission
     server = make_server("127.0.0.1", 0, Account(), threaded=True, request_handler=_Quiet)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from local.progress import reporter
-from local.settings import load
-from local.toolchain import golang, modules
-from local.toolchain.build import ensure_module
 from tests.aws.conftest import CHECKOUT, Account
 
 # Everything that has a setting, so that every type of the program is made.
@@ -37,15 +32,6 @@ class Stack:
         )  # fmt: skip
         assert not check or result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
         return result
-
-
-@pytest.fixture(scope="module")
-def pulumi() -> Path:
-    if official := shutil.which("pulumi"):
-        return Path(official)
-    go = golang.find()
-    assert go is not None, "neither pulumi nor Go is installed"
-    return ensure_module(modules.pulumi(), go, load(), reporter()) / "bin" / "pulumi"
 
 
 @pytest.fixture(scope="module")

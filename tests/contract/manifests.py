@@ -185,5 +185,6 @@ def platform_manifests() -> list[dict[str, Any]]:
         service_manifest("s3", system, s3.PORT),
         s3.bucket_manifest(system, "manta", IMAGE),
         server_manifest(mlflow.mlflow_server(mlflow_args)),
+        server_manifest(mlflow.mlflow_server(dataclasses.replace(mlflow_args, database="mlflow-database", asks=True))),
         service_manifest("mlflow", system, mlflow.PORT),
     ]

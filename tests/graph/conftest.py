@@ -37,6 +37,8 @@ def engine(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     engine = Engine(pulumi, tmp_path_factory.mktemp("engine"))
     for environment in ("local", "sim", "dev", "prod"):
         engine.init(f"platform-{environment}")
+    for environment in ("dev", "prod"):
+        engine.init(f"bootstrap-{environment}")
     for stack in ("serve-local", "train-local-fast"):
         engine.init(stack)
     engine.record("train-local", {"result": RESULT})

@@ -81,7 +81,7 @@ class Engine:
         return self.seen[key]
 
     def try_preview(
-        self, stack: str, changes: dict[str, Any] | None = None, **variables: str
+        self, stack: str, changes: dict[str, Any] | None = None, *flags: str, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """`pulumi preview` of `stack` with `changes` (keys without namespace; None removes one) to its stack file."""
         standing = PROJECT / "stacks" / f"Pulumi.{'-'.join(stack.split('-')[:2])}.yaml"
@@ -91,7 +91,10 @@ class Engine:
         path = self.folder / f"Pulumi.{stack}.yaml"
         path.write_text(yaml.safe_dump({"config": config}))
         return subprocess.run(
-            [str(self.pulumi), "preview", "--json", "--non-interactive", "--stack", stack, "--config-file", str(path)],
+            [
+                *(str(self.pulumi), "preview", "--json", "--non-interactive", "--stack", stack),
+                *("--config-file", str(path), *flags),
+            ],
             cwd=PROJECT,
             env={**self.environment(), **variables},
             capture_output=True,

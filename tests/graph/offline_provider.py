@@ -9,7 +9,7 @@ from concurrent import futures
 from typing import Any
 
 import grpc
-from google.protobuf import struct_pb2
+from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 NAMES = (
@@ -23,6 +23,7 @@ NAMES = (
 )
 # What an environment records of its images; the one thing that a platform reads.
 IMAGES = {name: f"localhost/manta/{name}@sha256:{'a' * 64}" for name in NAMES}
+SECRET = "4dabf18193072939515e22adb298388d"
 SIZES = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
 
 
@@ -45,10 +46,26 @@ class OfflineProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, context: Any) -> Any:
         return provider_pb2.CheckResponse(inputs=request.news)
 
+    def Diff(self, request: Any, context: Any) -> Any:
+        """What differs at the top; another name or place is another object."""
+        old, new = (_bare(json_format.MessageToDict(each)) for each in (request.old_inputs, request.news))
+        changed = [key for key in sorted({*old, *new}) if not key.startswith("__") and old.get(key) != new.get(key)]
+        identity = [[each.get("metadata", {}).get(key) for key in ("name", "namespace")] for each in (old, new)]
+        return provider_pb2.DiffResponse(
+            changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,
+            diffs=changed,
+            replaces=["metadata"] if identity[0] != identity[1] else [],
+        )
+
     def Create(self, request: Any, context: Any) -> Any:
         if not request.preview:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this provider only previews")
         return provider_pb2.CreateResponse(properties=request.properties)
+
+    def Update(self, request: Any, context: Any) -> Any:
+        if not request.preview:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this provider only previews")
+        return provider_pb2.UpdateResponse(properties=request.news)
 
     def Read(self, request: Any, context: Any) -> Any:
         if request.id != "kube-public/manta-images":
@@ -64,6 +81,13 @@ class OfflineProvider(provider_pb2_grpc.ResourceProviderServicer):
             }
         )
         return provider_pb2.ReadResponse(id=request.id, properties=properties, inputs=properties)
+
+
+def _bare(value: Any) -> Any:
+    """`value` without the wrapping that marks secrets."""
+    if isinstance(value, dict):
+        return _bare(value["value"]) if SECRET in value else {key: _bare(inner) for key, inner in value.items()}
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
 
 
 def main() -> None:

@@ -25,11 +25,13 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-local, protected", "platform-local", {"protect": True}),
     ("platform-local, by chart", "platform-local", {"kuberay": {"source": "chart"}}),
     ("platform-local, monitored", "platform-local", {"monitoring": MONITORED}),
+    ("bootstrap-dev", "bootstrap-dev", {}),
     ("platform-sim", "platform-sim", {}),
     ("platform-dev", "platform-dev", {}),
     ("platform-prod", "platform-prod", {}),
     ("train-local-fast", "train-local-fast", {}),
     ("train-local-fast, not awaited", "train-local-fast", {"wait": False, **AUTOSCALED}),
+    ("platform-local, with logins", "platform-local", {"mlflow": {"authentication": True}}),
     ("serve-local", "serve-local", {}),
     ("serve-local, in place", "serve-local", {"rollout": "in_place"}),
     ("workbench-local", "workbench-local", {}),
@@ -41,7 +43,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def previewed(engine: Engine, standing: Engine, stack: str, changes: dict[str, Any]) -> Preview:
-    return (engine if stack.startswith("platform") else standing).preview(stack, changes)
+    return (engine if stack.startswith(("platform", "bootstrap")) else standing).preview(stack, changes)
 
 
 @pytest.mark.parametrize(("title", "stack", "changes"), CASES, ids=[case[0] for case in CASES])
@@ -91,6 +93,15 @@ def test_a_stack_that_cannot_be_is_refused_by_its_preview(
     result = standing.try_preview(stack, changes)
     assert result.returncode != 0
     assert words in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_bad_settings_of_an_aws_platform_are_refused_by_its_preview(engine: Engine) -> None:
+    on = load_settings("platform-dev")["aws"]
+    weak = {**on, "capacity": {**on["capacity"], "gpu": {**on["capacity"]["gpu"], "limit": 0}}}
+    result = engine.try_preview("platform-dev", {"aws": weak})
+    assert result.returncode != 0
+    assert "manta:aws.capacity.gpu.limit=0 cannot be used" in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr
 
 

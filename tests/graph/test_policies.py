@@ -21,10 +21,19 @@ def violations(output: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "stack", ["platform-local", "train-local-fast", "serve-local", "workbench-local", "workbench-dev"]
+    "stack",
+    [
+        "platform-local",
+        "train-local-fast",
+        "serve-local",
+        "workbench-local",
+        "workbench-dev",
+        "bootstrap-dev",
+        "bootstrap-prod",
+    ],
 )
 def test_every_stack_of_this_repository_breaks_no_rule(engine: Engine, standing: Engine, stack: str) -> None:
-    judged = engine if stack.startswith("platform") else standing
+    judged = engine if stack.startswith(("platform", "bootstrap")) else standing
     result = judged.try_preview(stack, **PACK)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     assert violations(result.stdout) == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,12 @@ class Sim:
             time.sleep(0.3)
         return found
 
+    def diagnosed(self, about: str, namespace: str = "ray") -> dict[str, dict[str, Any]]:
+        """What `ops diagnose` finds, by the names of the causes."""
+        done = self.run(sys.executable, "-m", "ops", "diagnose", about, "--namespace", namespace, "--json")
+        assert done.returncode in (0, 1), done.stderr
+        return {finding["cause"]: finding for finding in json.loads(done.stdout)["findings"]}
+
     def log(self) -> str:
         """What Karpenter last complained of."""
         lines = self.run("kubectl", "logs", "-n", "kube-system", "deploy/karpenter", "--tail=300").stdout.splitlines()
@@ -122,10 +130,11 @@ def sim() -> Iterator[Sim]:
 
 @pytest.fixture(scope="session")
 def platform(sim: Sim) -> Sim:
-    """The platform alone: the runs and services on it are destroyed."""
-    for stack in ("serve-sim", "train-sim"):
-        done = sim.pulumi("destroy", stack, "--yes", "--skip-preview")
-        assert done.returncode == 0, done.stdout + done.stderr
+    """The platform alone: what stands on it is destroyed, each by one command, at once and at work."""
+    stacks = ("workbench-sim", "serve-sim", "train-sim")
+    with ThreadPoolExecutor(len(stacks)) as pool:
+        for done in pool.map(lambda stack: sim.pulumi("destroy", stack, "--yes", "--skip-preview"), stacks):
+            assert done.returncode == 0, done.stdout + done.stderr
     return sim
 
 

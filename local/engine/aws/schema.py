@@ -157,9 +157,12 @@ def policy_fault(value: str) -> str | None:
             return "Effect must be Allow or Deny"
         if "Action" not in statement and "NotAction" not in statement:
             return "a statement has no Action"
-        if "Resource" not in statement and "Principal" not in statement:
+        for one in ("Action", "Resource", "Principal"):
+            if statement.keys() >= {one, f"Not{one}"}:
+                return f"a statement has both {one} and Not{one}"
+        if not statement.keys() & {"Resource", "NotResource", "Principal", "NotPrincipal"}:
             return "a statement has neither Resource nor Principal"
-        resources = cast(list[str], listed(statement.get("Resource", [])))
+        resources = cast(list[str], listed(statement.get("Resource", statement.get("NotResource", []))))
         for resource in resources:
             if resource != "*" and (not resource.startswith("arn:") or resource.count(":") < 5):
                 return f"{resource} is no ARN"

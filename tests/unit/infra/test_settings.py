@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 from infra.errors import SettingsError
-from infra.settings import PlatformSettings, ServeSettings, TrainSettings, WorkbenchSettings, load
+from infra.settings import (
+    BootstrapSettings,
+    PlatformSettings,
+    ServeSettings,
+    TrainSettings,
+    WorkbenchSettings,
+    load,
+)
 from infra.stack import LAYERS, MAX_RUN, StackName
 from tests.unit.infra.conftest import serve_values, train_values
 from tests.unit.infra.paths import PROJECT
@@ -135,6 +142,7 @@ def test_every_stack_file_in_the_repository_is_accepted(layer: str) -> None:
     files = sorted((PROJECT / "stacks").glob(f"Pulumi.{layer}-*.yaml"))
     assert files, f"there is no stack file for {layer}"
     kinds = {
+        "bootstrap": BootstrapSettings,
         "platform": PlatformSettings,
         "train": TrainSettings,
         "serve": ServeSettings,

@@ -103,6 +103,10 @@ def said(place: str, text: str) -> Evidence:
     if place == "run":
         reason, _, message = text.partition(": ")
         return Evidence((thing("RayJob", jobDeploymentStatus="Failed", reason=reason, message=message),), NOW)
+    if place == "endpoint":
+        state, _, message = text.partition(": ")
+        applications = {"digits": {"status": state, "message": message}}
+        return Evidence((thing("RayService", activeServiceStatus={"applicationStatuses": applications}),), NOW)
     about = thing(place, phase="Pending") if place == "Pod" else thing(place)
     return Evidence((about, event(about, text)), NOW)
 
@@ -126,6 +130,7 @@ WORDS = [
      "no-type-fits"),
     ("Pod", "FailedScheduling: Failed to schedule pod, all available instance types exceed limits for nodepool, "
      'NodePool={"name":"gpu-spot"}', "pool-limit"),
+    ("Pod", "FailedScheduling: Failed to schedule pod, node limits have been exhausted for nodepool", "pool-limit"),
     ("schedule", "0/3 nodes are available: 1 node(s) had untolerated taint {nvidia.com/gpu: true}, 2 Insufficient cpu.",
      "too-large"),
     ("schedule", "0/1 nodes are available: 1 node(s) had untolerated taint {nvidia.com/gpu: true}.", "taint"),
@@ -165,6 +170,27 @@ WORDS = [
     ("run", "AppFailed: Job entrypoint command failed with exit code 1", "run-failed"),
     ("log", "Traceback (most recent call last):\nKeyError: 'a'\n\nDuring handling of it:\nmanta.BadError: b", "raised"),
     ("log", "it ended without a word", "crash"),
+    ("wait", "ErrImagePull: failed to pull and unpack image: something odd", "image-pull"),
+    ("Pod", "FailedMount: MountVolume.SetUp failed for volume x : timed out", "mount"),
+    ("Pod", "FailedCreatePodSandBox: failed to set up sandbox network", "network"),
+    ("log", "botocore.exceptions.EndpointConnectionError: Could not connect to the endpoint URL: http://s3:9000",
+     "storage-unreachable"),
+    ("log", "ray.exceptions.ObjectStoreFullError: Failed to put object", "object-store"),
+    ("log", "Failed to connect to GCS within 60 seconds", "gcs-lost"),
+    ("EC2NodeClass", "NodeClassNotReady: AMIs did not resolve", "node-class-not-ready"),
+    ("node claim", 'ResourceNotRegistered: Resource "nvidia.com/gpu" was requested but not registered',
+     "gpu-plugin-missing"),
+    ("Job", 'FailedCreate: error looking up service account ray/ray: serviceaccount "ray" not found',
+     "service-account-missing"),
+    ("Job", "FailedCreate: pods is forbidden: unable to create new content because it is being terminated",
+     "namespace-ending"),
+    ("run", "JobDeploymentStatusTransitionGracePeriodExceeded: too long", "run-ended-early"),
+    ("RayService", "InvalidRayServiceSpec: serveConfigV2 is invalid", "endpoint-invalid"),
+    ("RayService", "RayServiceInitializingTimeout: not ready within 10m", "endpoint-timeout"),
+    ("RayService", "FailedToUpdateServeApplications: status code: 400, invalid", "serve-config-refused"),
+    ("RayService", "FailedToUpdateServeApplications: Put http://head:8265: context deadline exceeded",
+     "serve-head-busy"),
+    ("endpoint", "DEPLOY_FAILED: the replica ended", "serve-failed"),
 ]  # fmt: skip
 
 
@@ -175,15 +201,35 @@ def test_words_that_are_known_lead_to_their_cause(place: str, text: str, cause: 
 
 
 def test_every_known_failure_is_tested_or_was_recorded() -> None:
-    tested = {*failures.EXPECTED.values(), *RUNS.values(), "run-invalid", *(cause for _, _, cause in WORDS)}
-    rare = {cause.name for cause in CAUSES} - tested
-    assert len(tested) >= 50
-    assert rare == {
-        "image-pull", "mount", "network", "not-started", "storage-unreachable", "object-store", "gcs-lost",
-        "node-class-not-ready", "gpu-plugin-missing", "node-not-joined", "service-account-missing", "namespace-ending",
-        "run-by-hand", "run-ended-early", "stuck", "never-rolled", "endpoint-invalid", "endpoint-timeout",
-        "serve-config-refused", "serve-head-busy", "serve-failed",
+    elsewhere = {"run-invalid", "run-by-hand", "stuck", "never-rolled", "not-started", "node-not-joined"}
+    tested = {*failures.EXPECTED.values(), *RUNS.values(), *(cause for _, _, cause in WORDS), *elsewhere}
+    assert {cause.name for cause in CAUSES} - tested == set()
+
+
+def test_what_a_spec_says_is_enough_for_some() -> None:
+    waiting = thing("RayJob", "waits", jobDeploymentStatus="Waiting") | {"spec": {"submissionMode": "InteractiveMode"}}
+    never = thing("RayService") | {"spec": {"upgradeStrategy": {"type": "NewClusterWithIncrementalUpgrade"}}}
+    kept = thing("RayCluster", "kept")
+    kept["metadata"] |= {"deletionTimestamp": "2026-11-21T11:00:00Z", "finalizers": ["example.com/hold"]}
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 127, "reason": "Error"}}}
+    gone = thing("Pod", "gone", phase="Failed", containerStatuses=[ended])
+    found = causes(diagnose(Evidence((waiting, never, kept, gone), NOW)))
+    assert found == {
+        "rayjob ray/waits": {"run-by-hand"}, "rayservice ray/it": {"never-rolled"}, "raycluster ray/kept": {"stuck"},
+        "pod ray/gone": {"not-started"},
     }  # fmt: skip
+
+
+def test_a_pod_at_the_pools_limit_waits_for_that_and_not_for_the_nodes_that_are_there() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    condition["message"] = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    pod = thing("Pod", phase="Pending", conditions=[condition])
+    (waiting,) = diagnose(Evidence((pod,), NOW))
+    assert waiting.cause == "no-gpu"
+    words = 'FailedScheduling: Failed to schedule pod, incompatible with nodepool "cpu"; all available instance types '
+    (finding,) = diagnose(Evidence((pod, event(pod, f'{words}exceed limits for nodepool, NodePool="gpu-spot"')), NOW))
+    assert finding.cause == "pool-limit"
+    assert "manta:aws.capacity.gpu.limit" in finding.fix
 
 
 def test_of_several_exceptions_the_last_one_is_said() -> None:

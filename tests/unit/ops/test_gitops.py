@@ -61,7 +61,9 @@ def test_the_change_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(Path(tmp_path).parent)
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     CliRunner().invoke(app, ["changed", "--checkout", str(tmp_path), "--base", "HEAD~1", "--output", "stacks"])
-    assert (tmp_path / "output").read_text() == 'stacks=["serve-prod"]\n'
+    assert (tmp_path / "output").read_text().splitlines() == [
+        'stacks=["serve-prod"]', 'stacks-matrix=[{"stack": "serve-prod", "environment": "prod"}]',
+    ]  # fmt: skip
     wrong = CliRunner().invoke(app, ["changed", "--base", "--output=/tmp/x"])
     assert isinstance(wrong.exception, MantaError)
 

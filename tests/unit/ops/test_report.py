@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,36 @@ def test_what_would_be_lost_blocks_and_comes_before_all_else(dangerous: Step, wo
     assert text.index(words) < text.index("`operator` `kubernetes:apps/v1:Deployment`\n")
 
 
+def test_what_is_replaced_for_something_elses_sake_is_said_to_be() -> None:
+    unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+    vpc = step(
+        "replace",
+        "aws:ec2/vpc:Vpc",
+        "vpc",
+        {"cidrBlock": "10.1.0.0/16"},
+        {"cidrBlock": "10.2.0.0/16"},
+        protect=True,
+        forced_by=["cidrBlock"],
+    )
+    subnet = step(
+        "replace",
+        "aws:ec2/subnet:Subnet",
+        "a",
+        {"vpcId": "vpc-0123456789abcdef0"},
+        {"vpcId": unknown},
+        forced_by=["vpcId"],
+    )
+    text = written(stream(subnet, vpc))
+    assert "**REPLACED: `a`** `aws:ec2/subnet:Subnet` (holds state), because what it stands on is replaced" in text
+    assert text.index("REPLACED: `vpc`") < text.index("REPLACED: `a`")
+    assert "`vpcId` `vpc-0123456789abcdef0` → _known after the update_" in text
+
+
+def test_what_costs_as_before_is_no_news() -> None:
+    database = step("same", "aws:rds/instance:Instance", "database", {"a": 1}, {"a": 1})
+    assert "#### Cost" not in written(stream(database, HARMLESS), stream(database))
+
+
 def test_a_label_allows_what_is_destructive_but_no_broken_rule() -> None:
     broken = policy("ray-head-idle", "the head offers 2 CPUs", resource=urn(RAY_JOB, "job"))
     text = stream(step("delete", BUCKET, "models", {}), policies=[broken])
@@ -113,7 +145,7 @@ def test_a_rule_that_cannot_be_judged_yet_blocks_production_only() -> None:
 def test_a_warning_is_folded_away_and_blocks_nothing() -> None:
     text = stream(HARMLESS, policies=[policy("ray-head-idle", "the head offers 2 CPUs", level="advisory")])
     assert weighed(text).blocked == []
-    assert "<summary>platform-prod: 1 warnings of the policy pack</summary>" in written(text)
+    assert "<summary>platform-prod: 1 warning of the policy pack</summary>" in written(text)
 
 
 def test_what_the_base_branch_would_do_too_is_said() -> None:
@@ -220,6 +252,13 @@ def test_five_hundred_resources_are_reported_within_a_second() -> None:
     start = time.process_time()
     written(text)
     assert time.process_time() - start < 1
+
+
+def test_no_command_waits_for_what_another_one_imports() -> None:
+    script = "import sys, ops.__main__; print({'boto3', 'botocore', 'kubernetes'} & set(sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "set()\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
+from infra.kubernetes.network import network_manifests
 from policies import serve_keys
 from policies.catalogue import RULES
-from tests.contract.manifests import platform_manifests, ray_ingress, ray_job, ray_service, run_manifests
+from tests.contract.manifests import (
+    platform_manifests,
+    platform_settings,
+    ray_ingress,
+    ray_job,
+    ray_service,
+    run_manifests,
+)
 from tests.unit.policies import test_checklist, test_workbench_and_ingress
 from tests.unit.policies.analyzer import MANDATORY, PACK, UNKNOWN, Analyzer, changed, kind_of
 from tests.unit.policies.good import bent, with_variable
@@ -35,6 +43,25 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
 
 def allow(action: Any, resource: Any = "*", **more: Any) -> dict[str, Any]:
     return {"Sid": "It", "Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def jobs(subject: Any, operator: str = "StringEquals", audience: str = "sts.amazonaws.com") -> dict[str, Any]:
+    """A role that GitHub's jobs may take."""
+    github = "token.actions.githubusercontent.com"
+    condition = {operator: {f"{github}:sub": subject, f"{github}:aud": audience}}
+    principal = {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{github}"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRoleWithWebIdentity"}
+    return {"assumeRolePolicy": json.dumps({"Statement": [{**statement, "Condition": condition}]})}
+
+
+def bounded(limits: dict[str, str], families: list[str], sizes: list[str]) -> tuple[str, dict[str, Any]]:
+    """A NodePool of such machines."""
+    requirements = [
+        {"key": f"karpenter.k8s.aws/instance-{key}", "operator": "In", "values": values}
+        for key, values in (("family", families), ("size", sizes))
+    ]
+    spec = {"limits": limits, "template": {"spec": {"requirements": requirements}}}
+    return "kubernetes:karpenter.sh/v1:NodePool", {"spec": spec}
 
 
 def pool(name: str = "gpu-spot", capacity: str = "spot", weight: int = 50, limit: str | None = "8") -> dict[str, Any]:
@@ -64,6 +91,19 @@ INGRESS = {
     "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
     "spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "ray", "port": {"number": 8265}}}}]}}]},
 }  # fmt: skip
+BALANCER = {
+    "apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "annotations": {}},
+    "spec": {"type": "LoadBalancer", "ports": [{"port": 443, "targetPort": 8000}]},
+}  # fmt: skip
+
+
+def balanced(path: str, delay: int) -> dict[str, Any]:
+    prefix = "service.beta.kubernetes.io~aws-load-balancer-"
+    annotated = changed(BALANCER, f"metadata/annotations/{prefix}healthcheck-path", path)
+    attributes = f"deregistration_delay.timeout_seconds={delay}"
+    return changed(annotated, f"metadata/annotations/{prefix}target-group-attributes", attributes)
+
+
 TEMPLATE = {
     "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},
     "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}],
@@ -71,7 +111,7 @@ TEMPLATE = {
 AWS = {
     "template": "aws:ec2/launchTemplate:LaunchTemplate", "eks": "aws:eks/cluster:Cluster",
     "database": "aws:rds/instance:Instance", "policy": "aws:iam/rolePolicy:RolePolicy",
-    "bucket": "aws:s3/bucket:Bucket",
+    "bucket": "aws:s3/bucket:Bucket", "role": "aws:iam/role:Role",
     "volume": "aws:ebs/volume:Volume", "node class": "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass",
 }  # fmt: skip
 KEPT = {"manta:environment": "prod", "manta:owner": "ml"}
@@ -137,6 +177,16 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ("aws-iam-narrow", AWS["policy"], policy(allow("ec2:TerminateInstances")), "ec2:TerminateInstances on every"),
     ("aws-iam-narrow", AWS["policy"], policy({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}),
      "but what it"),
+    ("aws-federation-narrow", AWS["role"], jobs("repo:o/n:pull_request"), "and not from one environment"),
+    ("aws-federation-narrow", AWS["role"], jobs("repo:o/n:*", "StringLike"), "may take the role as anybody"),
+    ("aws-federation-narrow", AWS["role"], jobs(["repo:o/n:environment:prod", "repo:o/n:ref:refs/heads/x"]),
+     "not from one environment"),
+    ("aws-federation-narrow", AWS["role"], jobs("repo:o/n:environment:prod", audience="x"), "(aud)"),
+    ("serve-load-balancer", "", BALANCER, "health check path is not set|timeout_seconds is not set"),
+    ("serve-load-balancer", "", balanced("/healthz", 60), "path is /healthz, not /-/healthz"),
+    ("serve-load-balancer", "", balanced("/-/healthz", 300), "is 300, not within 30 and 120"),
+    ("serve-load-balancer", "", changed(INGRESS, "spec/rules/0/http/paths/0/backend/service/port", {"name": "serve"}),
+     "health check path is not set"),
     ("cost-gpu-ceiling", "", bent(JOB, f"{WORKERS}/maxReplicas", 65), "up to 65 GPUs, and prod may have 64"),
     ("cost-gpu-ceiling", "", pool(limit="1000"), "up to 1000 GPUs"),
     ("cost-pool-bounded", "", pool(limit=None), "spec.limits is not set"),
@@ -164,6 +214,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("", bent(SERVICE, f"{SERVICE_HEAD}/template/spec/nodeSelector", ON_DEMAND)),
     ("", {"apiVersion": "v1", "kind": "Namespace",
           "metadata": {"name": "x", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
+    ("", balanced("/-/healthz", 60)),
     ("", pool()),
     (AWS["template"], TEMPLATE),
     (AWS["eks"], EKS),
@@ -172,6 +223,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     (AWS["policy"], policy(allow("ec2:DescribeInstances"), allow("s3:PutObject", "arn:aws:s3:::b/*"),
      allow("ec2:RunInstances", Condition={"StringEquals": {"aws:RequestTag/a": "b"}}))),
     (AWS["bucket"], {"tags": KEPT}),
+    (AWS["role"], jobs("repo:o/n:environment:prod")),
     ("", ray_ingress()),
 ]  # fmt: skip
 
@@ -235,12 +287,51 @@ WHOLE: list[tuple[str, dict[str, tuple[str, dict[str, Any]]], str]] = [
     ("aws-node-role", {"r": ("aws:iam/role:Role", NODE_ROLE), "i": (AWS["policy"], {"role": "node"})}, "of its own"),
     ("cost-budget", {"c": (AWS["eks"], EKS)}, "without a budget"),
     ("cost-budget", {"c": (AWS["eks"], EKS), "b": ("aws:budgets/budget:Budget", {})}, ""),
+    # g6e.8xlarge costs 4.53 USD for its one GPU, g6e.48xlarge 3.77 for each of its eight; m7i.large 0.05 for a vCPU.
+    ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["48xlarge"])}, ""),
+    ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["48xlarge"]),
+     "q": bounded({"nvidia.com/gpu": "64"}, ["g6e"], ["8xlarge"])},
+     "up to 531 USD an hour at on-demand prices (q 290, p 241), and prod may cost 400"),
+    ("cost-hourly-ceiling", {"p": bounded({"cpu": "1000"}, ["m7i"], ["large"])}, ""),
+    ("cost-hourly-ceiling", {"p": bounded({"cpu": "10000"}, ["m7i"], ["large"])}, "up to 504 USD an hour"),
+    ("cost-hourly-ceiling", {"p": bounded({"nvidia.com/gpu": "1"}, ["g5", "g99"], ["xlarge"])}, "no price of g99"),
+    ("cost-hourly-ceiling", {"n": ("aws:eks/nodeGroup:NodeGroup",
+     {"instanceTypes": ["p5.48xlarge"], "scalingConfig": {"maxSize": 10}})}, "USD an hour"),
+    ("cost-hourly-ceiling", {"p": ("kubernetes:karpenter.sh/v1:NodePool", {})}, ""),  # of no cluster yet
     ("spot-fallback", {"s": ("kubernetes:karpenter.sh/v1:NodePool", pool())}, "nothing of a lower weight takes over"),
     ("spot-fallback", {"s": ("kubernetes:karpenter.sh/v1:NodePool", pool()),
      "d": ("kubernetes:karpenter.sh/v1:NodePool", pool("d", "on-demand", 90))}, "nothing of a lower weight"),
     ("spot-fallback", {"s": ("kubernetes:karpenter.sh/v1:NodePool", pool()),
      "d": ("kubernetes:karpenter.sh/v1:NodePool", pool("d", "on-demand", 10))}, ""),
 ]  # fmt: skip
+
+
+RAY_POLICY = network_manifests(platform_settings(), platform_settings().network)["ray-cluster"]
+
+
+def as_ray(policy: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """A platform whose only opening is `policy`."""
+    return {"deny": deny("ray"), "ray": (kind_of(policy), policy)}
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (as_ray(RAY_POLICY), ""),
+        ({"deny": deny("ray")}, "no NetworkPolicy opens anything to Ray's pods"),
+        (as_ray(changed(RAY_POLICY, "spec/ingress", [{"ports": [{"port": 8265}]}])), "port 6379, 8000 of the head"),
+        (as_ray(changed(RAY_POLICY, "spec/ingress", [{"ports": [{"port": 6000, "endPort": 9000}]}])), ""),
+        (as_ray(changed(RAY_POLICY, "spec/podSelector", {"matchLabels": {"ray.io/node-type": "head"}})),
+         "nothing reaches port 8000 of the worker"),
+    ],
+)  # fmt: skip
+def test_a_platform_opens_the_ports_without_which_ray_hangs(
+    running: Analyzer, resources: dict[str, tuple[str, dict[str, Any]]], words: str
+) -> None:
+    running.configure("platform-prod")
+    said = [each for each in running.whole(resources) if each.rule == "serve-ports-open"]
+    assert words in "\n".join(each.message for each in said)
+    assert {each.level for each in said} == ({MANDATORY} if words else set())
 
 
 @pytest.mark.parametrize(("rule", "resources", "words"), WHOLE)
@@ -262,15 +353,19 @@ def test_an_unknown_policy_document_is_not_taken_for_a_good_one(prod: Analyzer) 
     assert "can't run policy 'aws-iam-narrow'" in said.message
 
 
+# Rules of a platform, each with a test of its own that has broken and kept cases.
+ELSEWHERE = test_checklist.BROKEN_ELSEWHERE | {"serve-ports-open"}
+
+
 def test_every_rule_has_a_case_that_breaks_it() -> None:
     rows = (*BROKEN, *test_checklist.BROKEN, *test_workbench_and_ingress.BROKEN)
     broken = {row[0] for row in rows} | {row[0] for row in WHOLE if row[2]}
-    assert {rule.name for rule in RULES} - broken - test_checklist.BROKEN_ELSEWHERE == set()
+    assert {rule.name for rule in RULES} - broken - ELSEWHERE == set()
 
 
 def test_every_rule_has_a_case_that_keeps_it() -> None:
     """A resource of a type that the rule looks at is among those of which nothing is said."""
-    kept = {row[0] for row in WHOLE if not row[2]} | test_checklist.BROKEN_ELSEWHERE
+    kept = {row[0] for row in WHOLE if not row[2]} | ELSEWHERE
     kinds = {kind or kind_of(props) for kind, props in GOOD}
     assert [rule.name for rule in RULES if rule.name not in kept and not rule.types & kinds] == []
 

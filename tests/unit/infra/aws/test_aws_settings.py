@@ -68,6 +68,7 @@ def test_the_stack_files_of_the_repository_are_accepted(stack: str) -> None:
         ("cluster.serviceCidr", "10.40.0.0/20", "serviceCidr 10.40.0.0/20 overlaps"),
         ("cluster.endpoint", {"publicFrom": ["0.0.0.0/0"]}, "opens the API server to 4294967296 addresses"),
         ("cluster.endpoint", {"publicFrom": ["anywhere"]}, "publicFrom anywhere is no network"),
+        ("cluster.endpoint", {"publicFrom": ["::/0"]}, "opens the API server"),
         ("cluster.admins", [], "manta:aws.cluster.admins"),
         ("cluster.admins", ["arn:aws:sts::1:assumed-role/x/y"], "is no IAM role or user"),
         ("capacity.ami", {"alias": "al2023@latest"}, "manta:aws.capacity.ami.alias"),
@@ -78,6 +79,8 @@ def test_the_stack_files_of_the_repository_are_accepted(stack: str) -> None:
         ("capacity.gpu.sizes", ["7xlarge"], "comes in none of 7xlarge"),
         ("capacity.gpu.limit", 0, "manta:aws.capacity.gpu.limit=0"),
         ("capacity.gpu.limit", -1, "manta:aws.capacity.gpu.limit=-1"),
+        ("capacity.cpu.cpuLimit", 0, "manta:aws.capacity.cpu.cpuLimit=0"),
+        ("capacity.cpu.families", ["m99"], "m99 is no instance family"),
         ("capacity.gpu.zones", ["us-east-1f"], "capacity.gpu.zones: us-east-1f is none of network.zones"),
         ("capacity.cpu.capacityTypes", ["spot"], "manta:aws.capacity.cpu.capacityTypes"),
         (
@@ -91,6 +94,8 @@ def test_the_stack_files_of_the_repository_are_accepted(stack: str) -> None:
             "m7i.large has no NVIDIA GPU",
         ),
         ("storage", {"prefix": "Upper"}, "manta:aws.storage.prefix"),
+        ("storage", {"prefix": "a" * 60}, "manta:aws.storage.prefix"),
+        ("owner", "o" * 300, "manta:aws.owner"),
         ("budget", {"monthlyUsd": 1, "emails": ["nobody"]}, "manta:aws.budget.emails"),
     ],
 )
@@ -107,6 +112,7 @@ def test_what_cannot_be_is_one_sentence_that_names_the_setting(path: str, value:
     ("key", "value", "words"),
     [
         ("manta:protect", False, "protect"),
+        ("manta:mlflow", {"authentication": False}, "mlflow.authentication"),
         ("manta:aws.cluster.deletionProtection", False, "cluster.deletionProtection"),
         ("manta:aws.database.multiAz", False, "database.multiAz"),
         ("manta:aws.database.deletionProtection", False, "database.deletionProtection"),
@@ -128,6 +134,13 @@ def test_weakened_prod_settings_are_refused(key: str, value: Any, words: str) ->
     with pytest.raises(SettingsError, match="platform-prod") as caught:
         load("platform-prod", values)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("stack", ["platform-dev-blue", "platform-dev-2"])
+def test_an_environment_has_one_platform(stack: str) -> None:
+    """All that it makes is named after the environment, so two of one name would fight over every name."""
+    with pytest.raises(SettingsError, match=r"an environment has one platform, so its stack is called platform-dev$"):
+        StackName.parse(stack)
 
 
 def test_a_platform_says_either_where_it_stands_or_that_it_is_made() -> None:

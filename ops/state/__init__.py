@@ -1,0 +1,1 @@
+"""Where the stacks' own state is kept on AWS."""
