@@ -7,11 +7,24 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, dashboards, deploy, drift, kubeconfig, policies, preview, publish, versions
+from ops import (
+    changed,
+    cost,
+    dashboards,
+    deploy,
+    drift,
+    image,
+    kubeconfig,
+    policies,
+    preview,
+    publish,
+    versions,
+)
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
 from ops.preflight import command as preflight
+from ops.prices import spot
 from ops.report import command as report
 from ops.runs import command as runs
 from ops.state import command as state
@@ -35,7 +48,9 @@ app.command()(watch.watch)
 app.command()(cost.cost)
 app.command()(dashboards.dashboards)
 app.command()(state.state)
+app.command()(spot.prices)
 app.add_typer(runs.app, name="runs")
+app.add_typer(image.app, name="image")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from policies import limits
 from policies.facts import GPU
-from policies.pods import RAY, RAY_CLUSTER, RAY_JOB, Group, cluster_of, groups
+from policies.pods import RAY, RAY_CLUSTER, RAY_JOB, cluster_of, gpus_at_most, gpus_of, groups
 from policies.rule import About, Finding, Resource, Stack
 from policies.spot import NODE_POOL
 from policies.values import at, number, plain, section
@@ -34,10 +34,7 @@ def gpu_ceiling(resource: Resource) -> Iterator[str]:
     if resource.type == NODE_POOL:
         wanted = number(at(resource.props, "spec", "limits", GPU)) or 0
     else:
-        wanted = 0.0
-        for group in groups(resource):
-            count = number(at(group.spec, "maxReplicas")) or number(at(group.spec, "replicas")) or 1
-            wanted += count * _gpus(group)
+        wanted = gpus_at_most(resource)
     if wanted > most:
         yield f"up to {wanted:g} GPUs, and {resource.environment} may have {most:g}"
 
@@ -70,7 +67,7 @@ def idle(resource: Resource) -> Iterator[str]:
     if resource.type == RAY_CLUSTER:
         for group in groups(resource):
             least = number(at(group.spec, "minReplicas")) or 0
-            if group.role == "worker" and least and _gpus(group):
+            if group.role == "worker" and least and gpus_of(group):
                 yield f"{group.where}: minReplicas {least:g} keeps GPUs whether anybody works or not"
 
 
@@ -109,11 +106,6 @@ def tags(resource: Resource) -> Iterator[str]:
     carried = {*section(resource.props, "tags"), *by_default}
     if missing := [tag for tag in limits.load().tags if tag not in carried]:
         yield f"lacks the tags {', '.join(missing)}"
-
-
-def _gpus(group: Group) -> float:
-    """GPUs of one pod."""
-    return number(at(group.pod.main, "resources", "limits", GPU)) or 0
 
 
 def _decoded(value: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from policies.facts import GPU
 from policies.rule import Resource
-from policies.values import Values, at, entries, section
+from policies.values import Values, at, entries, number, section
 
 RAY_CLUSTER, RAY_JOB, RAY_SERVICE = (f"kubernetes:ray.io/v1:{kind}" for kind in ("RayCluster", "RayJob", "RayService"))
 RAY = (RAY_CLUSTER, RAY_JOB, RAY_SERVICE)
@@ -68,8 +69,8 @@ def groups(resource: Resource) -> Iterator[Group]:
     cluster = cluster_of(resource)
     if head := section(cluster, "headGroupSpec"):
         yield Group("head group", "head", head, _template("head group", "head", section(head, "template")))
-    for number, group in enumerate(entries(cluster, "workerGroupSpecs")):
-        where = f"worker group {at(group, 'groupName') or number}"
+    for index, group in enumerate(entries(cluster, "workerGroupSpecs")):
+        where = f"worker group {at(group, 'groupName') or index}"
         yield Group(where, "worker", group, _template(where, "worker", section(group, "template")))
 
 
@@ -101,3 +102,16 @@ def variable(container: Values, name: str) -> str | None:
 
 def _template(where: str, role: str, template: Values) -> PodTemplate:
     return PodTemplate(where, role, section(template, "metadata"), section(template, "spec"))
+
+
+def gpus_of(group: Group) -> float:
+    """GPUs of one pod."""
+    return number(at(group.pod.main, "resources", "limits", GPU)) or 0
+
+
+def gpus_at_most(resource: Resource) -> float:
+    """GPUs of a Ray cluster at its largest."""
+    return sum(
+        (number(at(group.spec, "maxReplicas")) or number(at(group.spec, "replicas")) or 1) * gpus_of(group)
+        for group in groups(resource)
+    )

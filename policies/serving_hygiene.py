@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from policies import limits
 from policies.facts import GRACEFUL_S
-from policies.pods import RAY_SERVICE, cluster_of, groups
+from policies.pods import RAY_SERVICE, cluster_of, gpus_at_most, groups
 from policies.rule import About, Resource
 from policies.serve_keys import APPLICATION, AUTOSCALING, DEPLOYMENT, TOP_LEVEL
 from policies.serving import Deployment, config, deployments
@@ -44,6 +45,22 @@ def graceful(resource: Resource) -> Iterator[str]:
             yield f"{deployment.where}: graceful_shutdown_timeout_s {timeout:g} is not within {least} to {most}"
         if timeout >= shortest:
             yield f"{deployment.where}: graceful_shutdown_timeout_s {timeout:g} is not below the pods' {shortest:g} s"
+
+
+@About(
+    "serve-room-for-both", "serving", "high",
+    "A rollout brings the new cluster up beside the old one: where both do not fit, it hangs half-way.",
+    "ask for fewer GPUs, set upgradeStrategy.type to None, or raise the environment's gpus in policies/limits.json "
+    "together with the NodePools' limits",
+).resources(RAY_SERVICE)  # fmt: skip
+def room_for_both(resource: Resource) -> Iterator[str]:
+    """GPUs, which are what runs short; `ops preflight` asks the cluster itself for every resource."""
+    most = limits.load().gpus.get(resource.environment)
+    if most is None or at(resource.props, "spec", "upgradeStrategy", "type") == "None":
+        return
+    once = gpus_at_most(resource)
+    if once <= most < 2 * once:
+        yield f"old and new cluster need {2 * once:g} GPUs side by side, and {resource.environment} may have {most:g}"
 
 
 @About(

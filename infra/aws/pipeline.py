@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from infra.aws.naming import Place
 from infra.aws.policies import Statement, allow, document
+from infra.aws.registry import REPOSITORY
 from infra.aws.system_nodes import CNI_POLICY, NODE_POLICIES
 
 GITHUB = "token.actions.githubusercontent.com"
@@ -18,6 +19,7 @@ AUDIENCE = "sts.amazonaws.com"
 _ATTACHABLE = (
     "AmazonEKSClusterPolicy", *NODE_POLICIES, CNI_POLICY, "service-role/AmazonEBSCSIDriverPolicy",
 )  # fmt: skip
+_DUTIES = ("preview", "drift", "image", "deploy")
 _SERVICES = ("eks.amazonaws.com", "ec2.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com")
 
 
@@ -27,7 +29,7 @@ class Duty:
     for the one that deploys, from the environment itself."""
 
     name: str
-    managed: str
+    managed: str | None
     statements: list[Statement]
 
 
@@ -82,7 +84,21 @@ def duties(place: Place, bucket: str, key: str) -> list[Duty]:
     return [
         Duty("preview", "ReadOnlyAccess", [*read_state, blind]),
         Duty("drift", "ReadOnlyAccess", [*read_state, _own_secrets(place)]),
+        Duty("image", None, _own_image(place)),
         Duty("deploy", "PowerUserAccess", [*write_state, *_own_roles(place)]),
+    ]
+
+
+def _own_image(place: Place) -> list[Statement]:
+    """What a push and a scan of what was pushed need; an image is never deleted, and a tag never moved."""
+    actions = [
+        "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload",
+        "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+    ]  # fmt: skip
+    return [
+        # It has no resource to be bound to.
+        allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
+        allow("Push", actions, [place.arn("ecr", f"repository/{place.cluster}/{REPOSITORY}")]),
     ]
 
 
@@ -110,7 +126,7 @@ def _own_roles(place: Place) -> list[Statement]:
             "Sid": "NotItself",
             "Effect": "Deny",
             "Action": ["iam:*Role*", "sts:AssumeRole"],
-            "Resource": [place.iam_arn(f"role/{role_name(place, name)}") for name in ("preview", "drift", "deploy")],
+            "Resource": [place.iam_arn(f"role/{role_name(place, name)}") for name in _DUTIES],
         },
     ]  # fmt: skip
 
@@ -146,9 +162,10 @@ class Pipeline(pulumi.ComponentResource):
                 max_session_duration=3600 if duty.name != "deploy" else 4 * 3600,
                 opts=after,
             )
-            aws.iam.RolePolicyAttachment(
-                duty.name, role=role.name, policy_arn=place.managed_policy(duty.managed), opts=inside
-            )
+            if duty.managed:
+                aws.iam.RolePolicyAttachment(
+                    duty.name, role=role.name, policy_arn=place.managed_policy(duty.managed), opts=inside
+                )
             aws.iam.RolePolicy(
                 duty.name, name=duty.name, role=role.name, policy=document(*duty.statements), opts=inside
             )

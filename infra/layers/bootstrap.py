@@ -14,7 +14,7 @@ from infra.stack import StackName
 
 
 def build(stack: StackName, settings: BootstrapSettings) -> dict[str, Any]:
-    """The roles' ARNs: the variables PREVIEW_ROLE, DRIFT_ROLE and DEPLOY_ROLE of the environments on GitHub."""
+    """The roles' ARNs: the variables PREVIEW_ROLE, DRIFT_ROLE, IMAGE_ROLE and DEPLOY_ROLE of GitHub's environments."""
     place = Place(stack.environment, settings.account, settings.region, settings.owner)
     account = aws.Provider(
         "aws",

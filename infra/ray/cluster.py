@@ -54,8 +54,8 @@ def labels(stack: str, run: str) -> dict[str, str]:
     return {STACK_LABEL: stack, RUN_LABEL: run, "app.kubernetes.io/managed-by": "pulumi"}
 
 
-def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
-    """Variables of every Ray container, the same on head and workers."""
+def environment(spec: ClusterSpec, role: str) -> list[dict[str, Any]]:
+    """Variables of every Ray container, the same on head and workers but for the drain."""
     around = spec.around
     values = {
         "MANTA_RUN": spec.run,
@@ -65,7 +65,8 @@ def environment(spec: ClusterSpec) -> list[dict[str, Any]]:
         "MLFLOW_TRACKING_URI": around.mlflow_uri,
         "AWS_ENDPOINT_URL": around.s3_endpoint,
         "AWS_DEFAULT_REGION": around.s3_region,
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(spec.preemption.drain_seconds),
+        # A head is never idle, so its drain would last to the end, and nothing on it can move to another node.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0" if role == "head" else str(spec.preemption.drain_seconds),
         # A worker process imports torch at its start, which takes longer than Ray's 60 s on a busy node.
         "RAY_worker_register_timeout_seconds": "120",
         **spec.environment,
@@ -120,7 +121,7 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         "name": f"ray-{role}",
         "image": spec.image,
         "imagePullPolicy": "IfNotPresent",
-        "env": environment(spec),
+        "env": environment(spec, role),
         "resources": container_resources(spec.head) if head else container_resources(spec.workers, spec.workers.gpus),
         "securityContext": container_context(),
     }

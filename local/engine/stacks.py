@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import yaml
 
+from local.engine.locks import release_abandoned
 from local.errors import MantaError
 
 CONFIG_FILE_VARIABLE = "PULUMI_OPTION_CONFIG_FILE"
@@ -28,7 +29,8 @@ def ensure_stack(
     """The environment for the engine to work on `stack`, which is created if it is not there yet.
 
     `project`: folder of Pulumi.yaml. `config_file`: the stack's configuration, if not the one in the project's stack
-    folder. Every call takes a fresh copy of it, so edits of the file count at once. Raises MantaError.
+    folder. Every call takes a fresh copy of it, so edits of the file count at once. A lock that an engine killed on
+    this machine left behind is removed. Raises MantaError.
     """
     settings = _project_settings(project)
     name = str(settings["name"])
@@ -37,6 +39,7 @@ def ensure_stack(
         raise MantaError(f"stack {stack} has no configuration: {source} does not exist")
     if not _state_file(environment, name, stack).exists():
         _create(pulumi, environment, name, stack)
+    release_abandoned(_backend(environment), name, stack)
     return {**environment, CONFIG_FILE_VARIABLE: str(_private_copy(environment, source, name, stack))}
 
 

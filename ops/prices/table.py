@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,8 @@ HOURS_A_MONTH = 730
 _HERE = Path(__file__).resolve().parent
 EC2 = _HERE / "ec2.json"
 SERVICES = _HERE / "services.json"
+# Made by `ops prices`, of the account that asks: none is shipped.
+SPOT = _HERE / "spot.json"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Table:
     monthly: dict[str, float]
     region: str
     about: str
+    spot: Mapping[str, float]
+    spot_about: str
+
+    def hourly_of(self, kind: InstanceType, *, spot: bool) -> float:
+        """USD an hour; on spot at the percentile that is kept, or at the on-demand price, which it cannot exceed."""
+        return min(self.spot.get(kind.name, kind.hourly), kind.hourly) if spot else kind.hourly
 
     def service(self, name: str) -> float:
         """USD an hour."""
@@ -47,4 +56,11 @@ def load() -> Table:
     about = (
         f"{ec2['source']} ({ec2['date']}, {ec2['region']}); other services: {services['source']} ({services['date']})"
     )
-    return Table(types, services["hourly"], services["monthly"], ec2["region"], about)
+    spot: dict[str, float] = {}
+    spot_about = ""
+    if SPOT.exists():
+        kept = json.loads(SPOT.read_text())
+        spot = kept["types"]
+        spot_about = f"{kept['percentile']}th percentile of {kept['days']} days to {kept['date']}"
+        about += f"; spot: {spot_about}"
+    return Table(types, services["hourly"], services["monthly"], ec2["region"], about, spot, spot_about)

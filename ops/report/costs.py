@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ops.prices.table import InstanceType, Table
+from ops.prices.table import Table
 from ops.report.preview import Resource
 
 INSTANCE_TYPE = "node.kubernetes.io/instance-type"
@@ -167,13 +167,10 @@ def _instances(
         named = ", ".join(missing) or "unnamed"
         yield f"{name}: no price for instance type {named} in the table"
     if found:
-        cheapest, dearest = (pick(found, key=_hourly) for pick in (min, max))
-        note = "at on-demand prices, spot costs less" if spot else ""
-        yield Cost(component, name, low * cheapest.hourly, high * dearest.hourly, note)
-
-
-def _hourly(kind: InstanceType) -> float:
-    return kind.hourly
+        hourly = [prices.hourly_of(each, spot=spot) for each in found]
+        kept = all(each.name in prices.spot for each in found)
+        note = f"spot at the {prices.spot_about}" if kept else "at on-demand prices, spot costs less"
+        yield Cost(component, name, low * min(hourly), high * max(hourly), note if spot else "")
 
 
 def _fixed(component: str, name: str, hourly: float, note: str = "") -> Cost:

@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from local.errors import MantaError
-from ops.preflight import stackfile
-from ops.state.store import Store, ensure
 
 
 def state(
@@ -22,6 +19,12 @@ def state(
     Run it as often as you like: what is there stays, what was changed by hand is put right. Needs credentials of the
     environment's account that may make buckets and keys.
     """
+    # AWS's SDK and all settings that there are take a second, which no other command should wait for.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from ops.preflight import stackfile
+    from ops.state.store import Store, ensure
+
     wanted = stackfile.read(stacks, f"platform-{environment}")
     if not wanted.on_aws:
         raise MantaError(f"platform-{environment} is not on AWS: its state is kept on this machine")

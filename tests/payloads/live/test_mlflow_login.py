@@ -135,12 +135,16 @@ def server(s3: S3, database: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def as_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def as_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """As a Ray pod: what its manifest takes from the Secret of clients."""
+    # A client makes its server the process's own, and that of processes to come.
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     given = mlflow_access.client_values(PASSWORDS["ray"])
     for entry in from_secret(mlflow_access.CLIENT_SECRET, MLFLOW_LOGIN):
         monkeypatch.setenv(entry["name"], given[entry["valueFrom"]["secretKeyRef"]["key"]])
-    return Platform(storage=f"s3://{BUCKET}", mlflow_uri=server.url, patience_s=5)
+    yield Platform(storage=f"s3://{BUCKET}", mlflow_uri=server.url, patience_s=5)
+    mlflow.set_tracking_uri(before[0])
+    mlflow.set_registry_uri(before[1])
 
 
 def test_nobody_is_heard_without_the_login(

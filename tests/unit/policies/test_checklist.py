@@ -45,7 +45,7 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
      "MANTA_BUNDLE_HASH", None), "no MANTA_BUNDLE_HASH"),
     ("ray-graceful-bounded", bent(run(), f"{WORKERS}/template/spec/terminationGracePeriodSeconds", 60),
      "grace of 60 s ends before Ray's drain of 95 s"),
-    ("ray-graceful-bounded", bent(run(), f"{HEAD}/template/spec/terminationGracePeriodSeconds", None),
+    ("ray-graceful-bounded", bent(run(), f"{WORKERS}/template/spec/terminationGracePeriodSeconds", None),
      "Kubernetes' 30 s"),
     ("ray-graceful-bounded", bent(run(), f"{WORKERS}/maxReplicas", None), "are not both set"),
     ("ray-graceful-bounded", bent(run(), f"{WORKERS}/minReplicas", 9), "minReplicas 9 is above maxReplicas 4"),

@@ -37,6 +37,12 @@ def placed(manifest: dict[str, Any]) -> dict[str, Any]:
     return bent(manifest, f"{POD}/tolerations", TOLERATION)
 
 
+def with_gpus(workers: int) -> dict[str, Any]:
+    """An endpoint of so many workers with a GPU each."""
+    manifest = bent(SERVICE, f"{SERVICE_WORKERS}/maxReplicas", workers)
+    return bent(manifest, f"{SERVICE_WORKERS}/template/spec/containers/0/resources/limits/nvidia.com~gpu", "1")
+
+
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"policy": json.dumps({"Version": "2012-10-17", "Statement": list(statements)})}
 
@@ -122,6 +128,7 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ("serve-graceful", "", bent(SERVICE, f"{DEPLOYMENT}/graceful_shutdown_timeout_s", 5), "5 is not within 20 to 300"),
     ("serve-graceful", "", bent(SERVICE, f"{DEPLOYMENT}/graceful_shutdown_timeout_s", 200),
      "not below the pods' 110 s"),
+    ("serve-room-for-both", "", with_gpus(33), "need 66 GPUs side by side, and prod may have 64"),
     ("serve-health", "", bent(SERVICE, f"{DEPLOYMENT}/health_check_period_s", None), "period_s is not set"),
     ("serve-health", "", bent(SERVICE, f"{DEPLOYMENT}/health_check_timeout_s", 600), "is 600"),
     ("serve-known-keys", "", bent(SERVICE, f"{DEPLOYMENT}/max_ongoing_request", 1),
@@ -212,6 +219,10 @@ def test_a_broken_rule_stops_production(
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("", placed(JOB)),
     ("", bent(SERVICE, f"{SERVICE_HEAD}/template/spec/nodeSelector", ON_DEMAND)),
+    # More would not fit twice; in place it need not.
+    ("", bent(bent(bent(with_gpus(33), "spec/upgradeStrategy/type", "None"),
+     f"{SERVICE_HEAD}/template/spec/nodeSelector", ON_DEMAND),
+     f"{SERVICE_WORKERS}/template/spec/tolerations", TOLERATION)),
     ("", {"apiVersion": "v1", "kind": "Namespace",
           "metadata": {"name": "x", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
     ("", balanced("/-/healthz", 60)),

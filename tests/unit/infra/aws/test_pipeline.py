@@ -35,6 +35,7 @@ def allowed(duty: Duty, action: str) -> list[str]:
     [
         ("preview", "repo:o/n:environment:preview-prod"),
         ("drift", "repo:o/n:environment:drift-prod"),
+        ("image", "repo:o/n:environment:image-prod"),
         ("deploy", "repo:o/n:environment:prod"),
     ],
 )
@@ -57,6 +58,14 @@ def test_a_preview_sees_no_data_and_no_secret_but_the_state() -> None:
     assert {"s3:GetObject", "secretsmanager:GetSecretValue"} <= set(denied["Action"])
     assert denied["NotResource"] == ["arn:aws:s3:::state/*"]
     assert allowed(DUTIES["preview"], "kms:Decrypt") == [KEY]
+
+
+def test_what_pushes_images_can_delete_none_and_touch_nothing_else() -> None:
+    duty = DUTIES["image"]
+    assert duty.managed is None
+    assert allowed(duty, "ecr:PutImage") == ["arn:aws:ecr:us-east-1:444455556666:repository/manta-prod/ray"]
+    assert allowed(duty, "ecr:BatchDeleteImage") == []
+    assert {action.partition(":")[0] for each in duty.statements for action in each["Action"]} == {"ecr"}
 
 
 def test_a_deployment_changes_the_platforms_roles_and_not_its_own() -> None:
