@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 from local.errors import MantaError
 
 Thing = Mapping[str, Any]
+# Where a platform has runs and endpoints unless its settings say otherwise.
+RAY_NAMESPACE = "ray"
 _TIMEOUT_S = (3.0, 8.0)
 _KINDS = {
     "pods": "/api/v1",

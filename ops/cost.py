@@ -25,7 +25,8 @@ def cost(
 ) -> None:
     """Say what stacks, or the nodes of the cluster in KUBECONFIG, cost at list prices.
 
-    Spot machines are counted at their on-demand price, which is the most that they can cost.
+    A cluster's spot machines are counted at their on-demand price, which is the most that they can cost; a stack's at
+    what `ops prices` has kept, if anything.
     """
     prices = load()
     if stacks:

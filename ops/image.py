@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import shutil
 import subprocess
@@ -15,10 +14,9 @@ import yaml
 from local.errors import MantaError
 from ops.exits import Exit
 from ops.github import Output, leave
-from ops.publish import GitHub
+from ops.github_api import GitHub
 
 app = typer.Typer(no_args_is_help=True, help="Sign the image of the runs, and propose it to an environment.")
-_PINNED = re.compile(r"[a-z0-9][a-z0-9./:_-]*@sha256:(?P<digest>[0-9a-f]{64})")
 Image = Annotated[str, typer.Argument(help="By digest: registry/name@sha256:<64 hex digits>.")]
 
 
@@ -54,7 +52,7 @@ def bump(
     """
     digest = _digest(image)
     path = f"stacks/Pulumi.platform-{environment}.yaml"
-    github = GitHub(repository, os.environ.get("GITHUB_API_URL", "https://api.github.com"))
+    github = GitHub(repository)
     if named(_text(github.call("GET", f"/contents/{path}?ref={base}")), image, path) is None:
         typer.echo(f"{path} on {base} names {image} already")
         raise typer.Exit(Exit.OK)
@@ -108,7 +106,8 @@ def _text(answer: Any) -> str:
 
 
 def _digest(image: str) -> str:
-    found = _PINNED.fullmatch(image)
-    if found is None:
+    from infra.settings.base import IMAGE_PATTERN  # with all settings that there are
+
+    if re.fullmatch(IMAGE_PATTERN, image) is None:
         raise MantaError(f"{image[:200]!r} is no image by digest: give registry/name@sha256:<64 hex digits>")
-    return found["digest"]
+    return image.rpartition(":")[2]

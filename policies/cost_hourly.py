@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from policies import limits, prices
 from policies.facts import GPU
-from policies.pods import RAY, groups
+from policies.pods import RAY, groups, pods_at_most
 from policies.rule import About, Finding, Resource, Stack
 from policies.spot import NODE_POOL
 from policies.values import Values, at, entries, items, number, section
@@ -54,8 +54,7 @@ def _usd(resource: Resource) -> tuple[float, list[str]]:
     for group in groups(resource):
         # Without a type of its own it takes what a NodePool launches, which is counted there.
         if chosen := at(group.pod.spec, "nodeSelector", _TYPE):
-            nodes = number(at(group.spec, "maxReplicas")) or number(at(group.spec, "replicas")) or 1
-            usd, missing = _dearest([str(chosen)], nodes)
+            usd, missing = _dearest([str(chosen)], pods_at_most(group))
             total, unpriced = total + usd, unpriced + missing
     return total, unpriced
 

@@ -109,9 +109,11 @@ def gpus_of(group: Group) -> float:
     return number(at(group.pod.main, "resources", "limits", GPU)) or 0
 
 
+def pods_at_most(group: Group) -> float:
+    """Pods of one group at its largest."""
+    return number(at(group.spec, "maxReplicas")) or number(at(group.spec, "replicas")) or 1
+
+
 def gpus_at_most(resource: Resource) -> float:
     """GPUs of a Ray cluster at its largest."""
-    return sum(
-        (number(at(group.spec, "maxReplicas")) or number(at(group.spec, "replicas")) or 1) * gpus_of(group)
-        for group in groups(resource)
-    )
+    return sum(pods_at_most(group) * gpus_of(group) for group in groups(resource))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local.progress import reporter
 from local.settings import LocalSettings, load
+from local.toolchain import golang, modules
+from local.toolchain.build import ensure_module
 from local.up import shell
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -74,3 +78,13 @@ def kubeconfig(main_job: subprocess.CompletedProcess[str], local_settings: Local
         patch.setenv("KUBECONFIG", str(path))
         patch.setenv("PATH", f"{shell.tools(local_settings).bin_dir}{os.pathsep}{os.environ['PATH']}")
         yield path
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> Path:
+    """An official `pulumi` on PATH, or ours of the toolchain, built if it is not there yet."""
+    if official := shutil.which("pulumi"):
+        return Path(official)
+    go = golang.find()
+    assert go is not None, "neither pulumi nor Go is installed"
+    return ensure_module(modules.pulumi(), go, load(), reporter()) / "bin" / "pulumi"

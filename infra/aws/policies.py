@@ -20,6 +20,21 @@ def allow(
     return {**statement, "Condition": dict(condition)} if condition else statement
 
 
+def tls_only(partition: str, bucket: str) -> str:
+    """A bucket's policy: nothing in plain text; everything else is a matter of roles."""
+    arn = f"arn:{partition}:s3:::{bucket}"
+    return document(
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [arn, f"{arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
 def trust(service: str, account: str | None = None, *actions: str) -> str:
     """Who may take a role: a service, on behalf of `account` alone where the service says for whom it acts."""
     statement: Statement = {

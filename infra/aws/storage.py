@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.naming import Place
-from infra.aws.policies import document
+from infra.aws.policies import tls_only
 from infra.settings.aws_data import StorageSettings
 
 PURPOSES = ("data", "artifacts", "checkpoints")
@@ -18,21 +18,6 @@ PURPOSES = ("data", "artifacts", "checkpoints")
 class StorageArgs:
     place: Place
     settings: StorageSettings
-
-
-def bucket_policy(partition: str, bucket: str) -> str:
-    """Nothing in plain text; everything else is a matter of roles."""
-    arn = f"arn:{partition}:s3:::{bucket}"
-    return document(
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [arn, f"{arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    )
 
 
 class Storage(pulumi.ComponentResource):
@@ -81,7 +66,7 @@ class Storage(pulumi.ComponentResource):
         aws.s3.BucketPolicy(
             purpose,
             bucket=bucket.bucket,
-            policy=bucket_policy(args.place.partition, self.names[purpose]),
+            policy=tls_only(args.place.partition, self.names[purpose]),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
         )
         rules: list[aws.s3.BucketLifecycleConfigurationRuleArgs] = [

@@ -61,10 +61,10 @@ def _provider() -> ResourceProvider:
                     variable = "PULUMI_K8S_DELETE_UNREACHABLE"
                     if os.environ.get(variable, "").lower() in ("1", "t", "true"):
                         return
-                    raise Exception(  # noqa: B904 - the sentence alone
+                    raise Exception(
                         f"the cluster of this platform does not answer, so nobody knows what runs on it: bring it "
                         f"back, or, if it is gone for good, destroy again with {variable}=true"
-                    )
+                    ) from None
                 for item in items:
                     metadata = item["metadata"]
                     if metadata.get("ownerReferences"):

@@ -43,7 +43,8 @@ Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000)]
 Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=10_000)]
 Seconds = Annotated[int, BeforeValidator(_number), Field(ge=1, le=30 * 86_400)]
 # A tag can be moved to other content; a digest cannot, and it is part of a run's identity.
-Image = Annotated[str, Field(pattern=r"^[a-z0-9][a-zA-Z0-9./:_-]*@sha256:[0-9a-f]{64}$")]
+IMAGE_PATTERN = r"^[a-z0-9][a-zA-Z0-9./:_-]*@sha256:[0-9a-f]{64}$"
+Image = Annotated[str, Field(pattern=IMAGE_PATTERN)]
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=38)]
 
 _IMAGE_HINT = "an image is named by digest, as registry/name@sha256:<64 hex digits>, since a tag can be moved"

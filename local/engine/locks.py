@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 
-def release_abandoned(backend: Path, project: str, stack: str) -> list[Path]:
-    """Delete the locks of `stack` whose engine ran on this machine and runs no more; those deleted.
+def release_abandoned(backend: Path, project: str, stack: str) -> None:
+    """Delete the locks of `stack` whose engine ran on this machine and runs no more.
 
     `backend`: folder of a state kept in files. A lock of another machine stays, whatever became of it.
     """
     folder = backend / ".pulumi" / "locks" / "organization" / project / stack
-    abandoned = [lock for lock in sorted(folder.glob("*.json")) if _is_abandoned(lock)]
-    for lock in abandoned:
-        lock.unlink(missing_ok=True)
-    return abandoned
+    for lock in folder.glob("*.json"):
+        if _is_abandoned(lock):
+            lock.unlink(missing_ok=True)
 
 
 def _is_abandoned(lock: Path) -> bool:

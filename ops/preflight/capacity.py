@@ -11,11 +11,10 @@ from infra.quantity import parse_quantity
 from infra.settings import ServeSettings, TrainSettings, WorkbenchSettings
 from infra.settings.ray import Resources
 from local.errors import MantaError
-from ops.cluster import Cluster, ForbiddenError
+from ops.cluster import RAY_NAMESPACE, Cluster, ForbiddenError
 from ops.preflight.outcome import Outcome
 
 GPU = "nvidia.com/gpu"
-RAY_NAMESPACE = "ray"
 _UNITS = {"cpu": "CPUs", "memory": "GiB", GPU: "GPUs", "pods": "pods"}
 _QUOTA_KEYS = {"cpu": "requests.cpu", "memory": "requests.memory", GPU: f"requests.{GPU}", "pods": "pods"}
 Thing = Mapping[str, Any]

@@ -85,8 +85,7 @@ def _previews(path: Path) -> dict[str, Preview]:
 
 
 def _bases(path: Path) -> dict[str, Preview]:
-    """The base branch's previews, which only say what the change is not to blame for: without them all is the "
-    "change's."""
+    """The base branch's previews. They only say what the change is not to blame for: without them it is for all."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     found: dict[str, Preview] = {}
     for file in files:

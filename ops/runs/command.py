@@ -11,7 +11,7 @@ import typer
 
 from local.errors import MantaError
 from ops import moments
-from ops.cluster import Cluster
+from ops.cluster import RAY_NAMESPACE, Cluster
 from ops.exits import Exit
 from ops.runs import stacks
 from ops.runs.run import Run, from_job
@@ -21,7 +21,6 @@ from ops.show import Json, as_json, table
 app = typer.Typer(no_args_is_help=True, help="Training runs: which there are, stop one, and clean up after them.")
 app.command()(start)
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where the runs are.")]
-RAY_NAMESPACE = "ray"
 
 
 @app.command(name="list")

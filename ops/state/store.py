@@ -14,6 +14,7 @@ from typing import Any, cast
 import boto3
 from botocore.exceptions import ClientError
 
+from infra.aws.policies import tls_only
 from local.errors import MantaError
 
 # Versions of a state file that was overwritten: the way back from a broken one.
@@ -156,7 +157,7 @@ def _properties(s3: Any, store: Store, key: str) -> Iterator[Property]:
     yield (
         "TLS alone",
         lambda: json.loads(s3.get_bucket_policy(**name)["Policy"]),
-        _policy(store.bucket),
+        json.loads(tls_only("aws", store.bucket)),
         lambda wanted: s3.put_bucket_policy(**name, Policy=json.dumps(wanted)),
     )
     yield (
@@ -182,19 +183,6 @@ def _properties(s3: Any, store: Store, key: str) -> Iterator[Property]:
             },
         ),
     )
-
-
-def _policy(bucket: str) -> dict[str, Any]:
-    arn = f"arn:aws:s3:::{bucket}"
-    statement = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [arn, f"{arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def _found(read: Callable[[], Any]) -> Any:

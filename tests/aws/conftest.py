@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -19,10 +18,6 @@ import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from local.engine.kubernetes.values import Decoded, decode, encode
-from local.progress import reporter
-from local.settings import load
-from local.toolchain import golang, modules
-from local.toolchain.build import ensure_module
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGIN = CHECKOUT / "local" / "engine" / "bin" / "pulumi-resource-aws"
@@ -189,12 +184,3 @@ def provider(account: Account) -> Iterator[Provider]:
     assert process.wait(20) == 0
     assert process.stdout is not None
     process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def pulumi() -> Path:
-    if official := shutil.which("pulumi"):
-        return Path(official)
-    go = golang.find()
-    assert go is not None, "neither pulumi nor Go is installed"
-    return ensure_module(modules.pulumi(), go, load(), reporter()) / "bin" / "pulumi"

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from infra.contract import OUTPUT, to_output
-from local.progress import reporter
-from local.settings import load
-from local.toolchain import golang, modules
-from local.toolchain.build import ensure_module
 from tests.contract.manifests import CONTRACT, ON_AWS
 from tests.graph.engine import Engine
 
@@ -20,16 +15,6 @@ RESULT = {"accuracy": 0.97, "registered": True, "version": "7", "model": "digits
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write the golden lists instead of comparing with them")
-
-
-@pytest.fixture(scope="session")
-def pulumi() -> Path:
-    """An official `pulumi` on PATH, or ours of the toolchain, built if it is not there yet."""
-    if official := shutil.which("pulumi"):
-        return Path(official)
-    go = golang.find()
-    assert go is not None, "neither pulumi nor Go is installed"
-    return ensure_module(modules.pulumi(), go, load(), reporter()) / "bin" / "pulumi"
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def forge() -> Iterator[Forge]:
     forge = Forge()
     yield forge
-    forge.server.shutdown()
+    forge.server.end()
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -80,7 +80,7 @@ def replay(
     event["pull_request"]["labels"] = [{"name": label} for label in labels]
     variables = {
         **production.environment(), "PATH": f"{production.pulumi.parent}{os.pathsep}{production.environment()['PATH']}",
-        "GITHUB_API_URL": forge.url,
+        "GITHUB_API_URL": forge.server.url,
     }  # fmt: skip
     text = (repository / ".github" / "workflows" / "preview.yml").read_text()
     return Workflow(text, event, repository, folder, variables).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from pathlib import Path
+from typing import Any
 
 from local.sim.cloud import userdata
 from local.sim.cloud.prices import Prices
@@ -151,13 +152,15 @@ def test_a_pod_that_does_not_tolerate_them_never_lands_on_a_gpu_node(empty: Sim)
 def test_once_there_is_spot_capacity_again_new_machines_are_spot(empty: Sim) -> None:
     empty.apply(manifests.workers("workers", 1))
     # Karpenter remembers for three minutes that there was none.
-    empty.eventually(lambda: _replaced_by_spot(empty), "spot is launched again", 300)
+    (node,) = empty.eventually(lambda: _nodes_of_spot(empty), "spot is launched again", 300)
+    (pod,) = empty.eventually(lambda: empty.pods("workers"), "the pod runs")
+    assert pod["spec"]["nodeName"] == node["metadata"]["name"]
 
 
-def _replaced_by_spot(sim: Sim) -> bool:
-    """Let the pods come back until a machine of theirs is a spot instance."""
-    if any(instance.get("InstanceLifecycle") == "spot" for instance in sim.instances()):
-        return len(sim.pods("workers")) == 1
-    sim.kubectl("delete", "nodeclaims", "-l", "manta/nodes=gpu", "--wait=false")
-    time.sleep(20)
-    return False
+def _nodes_of_spot(sim: Sim) -> list[dict[str, Any]]:
+    """Nodes that are spot instances; while there is none the pods are made to come back."""
+    found = sim.get("nodes", "-l", "manta/nodes=gpu,karpenter.sh/capacity-type=spot")
+    if not found:
+        sim.kubectl("delete", "nodeclaims", "-l", "manta/nodes=gpu", "--wait=false")
+        time.sleep(20)
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,10 @@ def create(folder: Path, program: str, *, config: str = "{}\n", options: str = "
     (folder / "stacks" / "Pulumi.test.yaml").write_text(config)
     (folder / "__main__.py").write_text(textwrap.dedent(program))
     return folder
+
+
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from local.engine.stacks import ensure_stack
-from tests.cluster.engine.project import CHECKOUT, Project
+from tests.cluster.engine.project import CHECKOUT, Project, until
 
 NewProject = Callable[..., Project]
 
@@ -254,43 +252,12 @@ def test_a_program_ends_with_its_update(new_project: NewProject, number: signal.
         cwd=project.folder, env=dict(project.environment), stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    _until(lambda: (project.folder / "started").exists(), 60)
+    until(lambda: (project.folder / "started").exists(), 60)
 
     os.kill(process.pid, number)
 
     assert process.wait(30) != 0
-    _until(lambda: _processes_mentioning(str(project.folder)) == [], 15)
-
-    # A killed engine leaves its lock; whoever goes on with the stack is not held up by it.
-    project.write("import pulumi\npulumi.export('well', True)\n")
-    ensure_stack(project.pulumi, project.environment, project.folder, project.stack)
-    project.up()
-    assert project.outputs() == {"well": True}
-
-
-def test_the_lock_of_an_update_that_goes_on_is_left_alone(new_project: NewProject) -> None:
-    project = new_project("import time\nfrom pathlib import Path\nPath('started').touch()\ntime.sleep(600)\n")
-    process = subprocess.Popen(
-        project.command("up", "--yes", "--skip-preview", "--stack", "test"),
-        cwd=project.folder, env=dict(project.environment), stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        _until(lambda: (project.folder / "started").exists(), 60)
-        ensure_stack(project.pulumi, project.environment, project.folder, project.stack)
-        second = project.up(check=False)
-        assert second.code != 0
-        assert "the stack is currently locked" in second.output
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-
-
-def _until(holds: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
+    until(lambda: _processes_mentioning(str(project.folder)) == [], 15)
 
 
 def test_about_names_the_interpreter(new_project: NewProject) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.unit.ops.json_server import JsonServer, Request
 
 
 class Api:
@@ -21,50 +20,28 @@ class Api:
         self.lists, self.answers, self.refused = lists, dict(answers or {}), refused
         self.changes: list[tuple[str, Any]] = []
         self.status = 200
-        api = self
+        self.server = JsonServer(self._respond)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if api.status != 200 or any(part in self.path for part in api.refused):
-                    self.answer(403 if api.status == 200 else api.status, {"kind": "Status"})
-                    return
-                for part, answer in api.answers.items():
-                    if part in self.path:
-                        self.answer(200, answer)
-                        return
-                plural = self.path.partition("?")[0].rsplit("/", 1)[-1]
-                if plural not in api.lists:
-                    self.answer(404, {"kind": "Status"})
-                    return
-                items = list(api.lists[plural])
-                kind = items[0]["kind"] if items else "Nothing"
-                self.answer(200, {"kind": f"{kind}List", "apiVersion": "v1", "items": items})
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.do_GET()
-
-            def do_PATCH(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                api.changes.append((self.path, body))
-                self.answer(200, {})
-
-            def answer(self, status: int, value: Any) -> None:
-                text = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+    def _respond(self, request: Request) -> tuple[int, Any]:
+        if request.method == "PATCH":
+            self.changes.append((f"{request.path}?{request.query}".rstrip("?"), request.body))
+            return 200, {}
+        path = f"{request.path}?{request.query}"
+        if self.status != 200 or any(part in path for part in self.refused):
+            return 403 if self.status == 200 else self.status, {"kind": "Status"}
+        for part, answer in self.answers.items():
+            if part in path:
+                return 200, answer
+        plural = request.path.rsplit("/", 1)[-1]
+        if plural not in self.lists:
+            return 404, {"kind": "Status"}
+        items = list(self.lists[plural])
+        kind = items[0]["kind"] if items else "Nothing"
+        return 200, {"kind": f"{kind}List", "apiVersion": "v1", "items": items}
 
     def kubeconfig(self, folder: Path) -> Path:
         path = folder / "kubeconfig"
-        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self.server.server_port}"}}
+        cluster = {"name": "c", "cluster": {"server": self.server.url}}
         context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
         users = [{"name": "u", "user": {"token": "t0ken"}}]
         content = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "c"}
@@ -72,5 +49,4 @@ class Api:
         return path
 
     def end(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.end()

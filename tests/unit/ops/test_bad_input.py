@@ -110,7 +110,9 @@ def test_a_refresh_that_is_not_as_pulumi_writes_it_is_read_or_refused(seed: int)
     for _ in range(10):
         # Anything but a refusal in one sentence would leave the block.
         with contextlib.suppress(MantaError):
-            parse_refresh("\n".join(json.dumps(event) for event in bent(events, choice)), "platform-prod", "x")
+            read = parse_refresh("\n".join(json.dumps(event) for event in bent(events, choice)), "platform-prod", "x")
+            assert {change.operation for change in read.changes} <= {"create", "update", "replace", "delete"}
+            assert all(isinstance(change.urn, str) for change in read.changes)
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from ops.changed import affected
 from ops.drift import drifted, markdown
 from ops.report.markdown import MARKER
 from ops.report.read import parse_refresh
+from tests.unit.ops.json_server import JsonServer, Request
 from tests.unit.ops.previews import BUCKET, DEPLOYMENT, Step, step
 
 STACKS = ["platform-local", "platform-dev", "platform-prod", "train-dev-a", "serve-prod", "train-prod", "workbench-dev"]
@@ -129,49 +128,28 @@ class Forge:
         self.comments: list[dict[str, Any]] = []
         self.issues: list[dict[str, Any]] = []
         self.tokens: set[str | None] = set()
-        forge = self
+        self.server = JsonServer(self.respond)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.answer(forge.comments if "/comments" in self.path else forge.issues)
-
-            def do_POST(self) -> None:
-                listed = forge.comments if self.path.endswith("/comments") else forge.issues
-                listed.append(
-                    {"id": len(listed) + 1, "number": len(listed) + 1, "user": {"type": "Bot"}, **self.body()}
-                )
-                self.answer(listed[-1])
-
-            def do_PATCH(self) -> None:
-                listed = forge.comments if "/comments/" in self.path else forge.issues
-                (entry,) = [each for each in listed if str(each["id"]) == self.path.rsplit("/", 1)[-1]]
-                entry.update(self.body())
-                self.answer(entry)
-
-            def body(self) -> dict[str, Any]:
-                return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def answer(self, value: Any) -> None:
-                forge.tokens.add(self.headers["Authorization"])
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(value).encode())
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def respond(self, request: Request) -> tuple[int, Any]:
+        self.tokens.add(request.token)
+        listed = self.comments if "/comments" in request.path else self.issues
+        if request.method == "GET":
+            return 200, listed
+        if request.method == "POST":
+            listed.append({"id": len(listed) + 1, "number": len(listed) + 1, "user": {"type": "Bot"}, **request.body})
+            return 200, listed[-1]
+        (entry,) = [each for each in listed if str(each["id"]) == request.path.rsplit("/", 1)[-1]]
+        entry.update(request.body)
+        return 200, entry
 
 
 @pytest.fixture
 def forge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
     forge = Forge()
-    monkeypatch.setenv("GITHUB_API_URL", forge.url)
+    monkeypatch.setenv("GITHUB_API_URL", forge.server.url)
     monkeypatch.setenv("GITHUB_TOKEN", "t0ken")
     yield forge
-    forge.server.shutdown()
+    forge.server.end()
 
 
 def publish(path: Path, text: str, *arguments: str) -> Any:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from typer.testing import CliRunner
 from local.errors import MantaError
 from ops.__main__ import app
 from ops.image import named
+from tests.unit.ops.json_server import JsonServer, Request
 
 PROJECT = Path(__file__).resolve().parents[3]
 FILE = "stacks/Pulumi.platform-dev.yaml"
@@ -49,62 +47,44 @@ class Repository:
         self.branches = {"main": TEXT}
         self.pulls: list[dict[str, Any]] = []
         self.writes: list[str] = []
-        repository = self
+        self.server = JsonServer(self.respond)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                path, _, query = self.path.partition("?")
-                if "/contents/" in path:
-                    text = repository.branches[query.removeprefix("ref=")]
-                    self.answer({"sha": str(hash(text)), "content": base64.encodebytes(text.encode()).decode()})
-                elif "/matching-refs/" in path:
-                    wanted = path.partition("/matching-refs/heads/")[2]
-                    self.answer([{"ref": name} for name in repository.branches if name.startswith(wanted)])
-                elif "/git/ref/" in path:
-                    self.answer({"object": {"sha": "main's commit"}})
-                else:
-                    head = query.partition("head=")[2]
-                    self.answer([each for each in repository.pulls if f"o:{each['head']}" == head])
+    def respond(self, request: Request) -> tuple[int, Any]:
+        if request.method == "GET":
+            return 200, self.read(request)
+        self.writes.append(request.path)
+        body = request.body
+        if request.method == "PUT":
+            assert body["sha"] == str(hash(self.branches[body["branch"]]))
+            self.branches[body["branch"]] = base64.b64decode(body["content"]).decode()
+        elif request.path.endswith("/git/refs"):
+            assert body["sha"] == "main's commit"
+            self.branches[body["ref"].removeprefix("refs/heads/")] = self.branches["main"]
+        else:
+            self.pulls.append({**body, "html_url": "https://github.com/o/n/pull/1"})
+            return 201, self.pulls[-1]
+        return 201, body
 
-            def do_POST(self) -> None:
-                body = self.body()
-                if self.path.endswith("/git/refs"):
-                    assert body["sha"] == "main's commit"
-                    repository.branches[body["ref"].removeprefix("refs/heads/")] = repository.branches["main"]
-                    self.answer(body)
-                else:
-                    repository.pulls.append({**body, "html_url": "https://github.com/o/n/pull/1"})
-                    self.answer(repository.pulls[-1])
-
-            def do_PUT(self) -> None:
-                body = self.body()
-                assert body["sha"] == str(hash(repository.branches[body["branch"]]))
-                repository.branches[body["branch"]] = base64.b64decode(body["content"]).decode()
-                self.answer({})
-
-            def body(self) -> dict[str, Any]:
-                repository.writes.append(self.path)
-                return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def answer(self, value: Any) -> None:
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(value).encode())
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+    def read(self, request: Request) -> Any:
+        if "/contents/" in request.path:
+            text = self.branches[request.query.removeprefix("ref=")]
+            return {"sha": str(hash(text)), "content": base64.encodebytes(text.encode()).decode()}
+        if "/matching-refs/" in request.path:
+            wanted = request.path.partition("/matching-refs/heads/")[2]
+            return [{"ref": name} for name in self.branches if name.startswith(wanted)]
+        if "/git/ref/" in request.path:
+            return {"object": {"sha": "main's commit"}}
+        head = request.query.partition("head=")[2]
+        return [each for each in self.pulls if f"o:{each['head']}" == head]
 
 
 @pytest.fixture
 def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     repository = Repository()
-    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{repository.server.server_port}")
+    monkeypatch.setenv("GITHUB_API_URL", repository.server.url)
     monkeypatch.setenv("GITHUB_TOKEN", "t0ken")
     yield repository
-    repository.server.shutdown()
+    repository.server.end()
 
 
 def bump() -> Any:

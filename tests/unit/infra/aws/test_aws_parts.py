@@ -14,8 +14,7 @@ from infra.aws.addresses import cut
 from infra.aws.cluster import kubeconfig
 from infra.aws.naming import Place
 from infra.aws.placement import placements
-from infra.aws.policies import document, pod_trust
-from infra.aws.storage import bucket_policy
+from infra.aws.policies import document, pod_trust, tls_only
 from infra.errors import SettingsError
 from infra.settings.aws_capacity import AmiSettings, CapacitySettings, PluginSettings
 from infra.settings.aws_network import NetworkSettings
@@ -222,7 +221,7 @@ def test_ray_writes_under_its_own_prefix_alone() -> None:
 
 
 def test_buckets_and_queue_refuse_plain_text() -> None:
-    for text in (bucket_policy("aws", "b"), interruptions.queue_policy(PLACE.arn("sqs", "q"), "123456789012")):
+    for text in (tls_only("aws", "b"), interruptions.queue_policy(PLACE.arn("sqs", "q"), "123456789012")):
         denied = [item for item in json.loads(text)["Statement"] if item["Effect"] == "Deny"]
         assert [item["Condition"] for item in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
         assert policy_fault(text) is None
