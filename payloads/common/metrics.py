@@ -9,6 +9,12 @@ from typing import Any
 from ray.util.metrics import Counter, Gauge
 
 _TAGS = ("run",)
+_ABOUT = {
+    "epoch": "Epochs that are done.",
+    "loss": "Training loss of the last epoch.",
+    "report_timestamp_seconds": "When the last epoch ended.",
+    "checkpoint_timestamp_seconds": "When the last checkpoint was kept.",
+}
 
 
 class TrainingMetrics:
@@ -16,10 +22,8 @@ class TrainingMetrics:
 
     def __init__(self) -> None:
         self.tags = {"run": os.environ.get("MANTA_RUN", "")}
-        self.epoch = Gauge("manta_training_epoch", "Epochs that are done.", _TAGS)
-        self.loss = Gauge("manta_training_loss", "Training loss of the last epoch.", _TAGS)
-        self.reported = Gauge("manta_training_report_timestamp_seconds", "When the last epoch ended.", _TAGS)
-        self.saved = Gauge("manta_training_checkpoint_timestamp_seconds", "When the last checkpoint was kept.", _TAGS)
+        self.gauges = {name: Gauge(f"manta_training_{name}", about, _TAGS) for name, about in _ABOUT.items()}
+        self.values: dict[str, float] = {}
         self.failures = Counter("manta_training_worker_failures", "Workers that ended with an error.", _TAGS)
 
     def observe(self, event: dict[str, Any]) -> None:
@@ -28,9 +32,14 @@ class TrainingMetrics:
             self.failures.inc(1, self.tags)
             return
         now = time.time()
-        for gauge, name in ((self.epoch, "epoch"), (self.loss, "loss")):
-            if name in event["metrics"]:
-                gauge.set(float(event["metrics"][name]), self.tags)
-        self.reported.set(now, self.tags)
+        self.values |= {name: float(event["metrics"][name]) for name in ("epoch", "loss") if name in event["metrics"]}
+        self.values["report_timestamp_seconds"] = now
         if event["checkpoint"]:
-            self.saved.set(now, self.tags)
+            self.values["checkpoint_timestamp_seconds"] = now
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Set every gauge again: Ray stops exporting one that was not set for two of its report intervals (20 s), and
+        a stalled run would vanish from Prometheus instead of raising its alert."""
+        for name, value in self.values.items():
+            self.gauges[name].set(value, self.tags)

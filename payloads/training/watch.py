@@ -85,5 +85,6 @@ class Watch:
             for event in ray.get(self.mailbox.take.remote(LAST_S if last else POLL_S)):
                 self.metrics.observe(event)
                 self.handle(event)
+            self.metrics.repeat()
             if last:
                 return

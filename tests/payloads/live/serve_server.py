@@ -50,7 +50,7 @@ def handle(request: dict[str, Any]) -> Any:
 
         return json.loads(json.dumps(serve.status().applications["digits"].status))
     if request["method"] == "METRICS":
-        return scraped(set(request["wanted"]))
+        return scraped(set(request["wanted"]), request["later"])
     if request.get("clients"):
         return together(request)
     return call(request)
@@ -60,10 +60,11 @@ def end() -> None:
     os._exit(1)
 
 
-def scraped(wanted: set[str]) -> list[str]:
+def scraped(wanted: set[str], later: float) -> list[str]:
     """The names of all metrics of this node, once `wanted` are among them or a minute has passed.
 
-    A run reports an epoch and loses a worker for it, and a task ends its process: those are counted too.
+    A run reports an epoch and loses a worker for it, and a task ends its process: those are counted too. `later`:
+    seconds after which Ray would have dropped the run's gauges if nobody had set them again.
     """
     import ray
 
@@ -74,14 +75,16 @@ def scraped(wanted: set[str]) -> list[str]:
     training.observe({"kind": "failure", "rank": 0, "error": "OSError"})
     ray.wait([ray.remote(num_cpus=0, max_retries=0)(end).remote()])
     port = ray.nodes()[0]["MetricsExportPort"]
-    deadline = time.monotonic() + 60
+    began = time.monotonic()
     while True:
+        time.sleep(0.5)
+        training.repeat()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
             lines = response.read().decode().splitlines()
         names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
-        if wanted <= names or time.monotonic() > deadline:
+        passed = time.monotonic() - began
+        if (wanted <= names and passed > later) or passed > 60:
             return sorted(names)
-        time.sleep(1)
 
 
 def call(request: dict[str, Any]) -> dict[str, Any]:
