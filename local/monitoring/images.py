@@ -14,11 +14,15 @@ _RELOADER = "prometheus-config-reloader"
 _RECIPE = "1"
 
 
-def images(entry: Path) -> tuple[Image, ...]:
-    """All four, by the names under which the platform asks for them. `entry`: the toolchain's folder for monitoring."""
-    programs = {"prometheus-operator": "operator", "prometheus": "prometheus", "alertmanager": "alertmanager"}
+def images(entry: Path, server: Path) -> tuple[Image, ...]:
+    """All four, by the names under which the platform asks for them.
+
+    `entry`: the toolchain's folder for monitoring, `server`: the one for Prometheus.
+    """
     return (
-        *(build.program(name, entry / "bin" / program) for name, program in programs.items()),
+        build.program("prometheus-operator", entry / "bin" / "operator"),
+        build.program("alertmanager", entry / "bin" / "alertmanager"),
+        build.program("prometheus", server / "bin" / "prometheus"),
         reloader(entry / "bin" / _RELOADER),
     )
 

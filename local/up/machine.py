@@ -62,9 +62,9 @@ def ensure(settings: LocalSettings, report: Reporter, monitoring: str = "") -> M
         toolchain = Toolchain(bin_dir, Path("pulumi"))
         if image is not None:
             ours = cluster.up(settings, toolchain, report)
-            entry = ensure_module(modules.monitoring(), go, settings, report) if watched else None
-            _give_images(settings, ours, toolchain, image, report, entry)
-            switch.remember(settings, entry)
+            monitoring_tools = _monitoring(partial(ensure_module, go=go, settings=settings, progress=report), watched)
+            _give_images(settings, ours, toolchain, image, report, monitoring_tools)
+            switch.remember(settings, monitoring_tools[0] if monitoring_tools else None)
         packages.result()
         if not chosen_cluster.own:
             record.demand(chosen_cluster.kubeconfig)
@@ -75,6 +75,11 @@ def ensure(settings: LocalSettings, report: Reporter, monitoring: str = "") -> M
 
 def _pulumi(official: Path | None, ours: partial[Path]) -> Path:
     return official or ours() / "bin" / "pulumi"
+
+
+def _monitoring(ensured: partial[Path], watched: bool) -> tuple[Path, Path] | None:
+    """The toolchain's folders for the operator and for Prometheus; None where nothing is monitored."""
+    return (ensured(modules.monitoring()), ensured(modules.prometheus())) if watched else None
 
 
 def _payload_image(settings: LocalSettings, report: Reporter, packages: Future[None]) -> tuple[Image, Layout | None]:
@@ -89,10 +94,10 @@ def _give_images(
     toolchain: Toolchain,
     payload: Future[tuple[Image, Layout | None]],
     report: Reporter,
-    monitoring: Path | None,
+    monitoring: tuple[Path, Path] | None,
 ) -> None:
     references: dict[str, str] = {}
-    further = monitoring_images.images(monitoring) if monitoring else ()
+    further = monitoring_images.images(*monitoring) if monitoring else ()
     for image in (*build.programs(toolchain), *further):
         layout = build.ensure(settings, image, report)
         references[image.short_name] = load.load(settings, ours, image, layout, report)

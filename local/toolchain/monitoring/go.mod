@@ -270,5 +270,4 @@ tool (
 	github.com/prometheus-operator/prometheus-operator/cmd/operator
 	github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader
 	github.com/prometheus/alertmanager/cmd/alertmanager
-	github.com/prometheus/prometheus/cmd/prometheus
 )

@@ -68,4 +68,4 @@ def test_the_reloader_lies_where_the_operator_starts_it(tmp_path: Path) -> None:
 
 
 def test_there_is_an_image_for_all_that_the_platform_asks_for(tmp_path: Path) -> None:
-    assert {image.short_name for image in images.images(tmp_path)} == set(IMAGES)
+    assert {image.short_name for image in images.images(tmp_path, tmp_path)} == set(IMAGES)
