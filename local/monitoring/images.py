@@ -6,12 +6,11 @@ import hashlib
 import tarfile
 from pathlib import Path
 
-from local.image import build, oci
+from local.image import oci
 from local.image.build import Image
 from local.image.tree import EPOCH
 
-_RELOADER = "prometheus-config-reloader"
-_RECIPE = "1"
+_RECIPE = "2"
 
 
 def images(entry: Path, server: Path) -> tuple[Image, ...]:
@@ -20,24 +19,25 @@ def images(entry: Path, server: Path) -> tuple[Image, ...]:
     `entry`: the toolchain's folder for monitoring, `server`: the one for Prometheus.
     """
     return (
-        build.program("prometheus-operator", entry / "bin" / "operator"),
-        build.program("alertmanager", entry / "bin" / "alertmanager"),
-        build.program("prometheus", server / "bin" / "prometheus"),
-        reloader(entry / "bin" / _RELOADER),
+        program("prometheus-operator", entry / "bin" / "operator"),
+        program("prometheus-config-reloader", entry / "bin" / "prometheus-config-reloader"),
+        program("alertmanager", entry / "bin" / "alertmanager"),
+        program("prometheus", server / "bin" / "prometheus"),
     )
 
 
-def reloader(program: Path) -> Image:
-    """The operator starts it by the path that it has in the published image."""
-    key = hashlib.sha256(f"{_RECIPE}\0{program}".encode()).hexdigest()[:12]
-    return Image(f"localhost/manta/{_RELOADER}", key, lambda folder, _: _build(folder, program))
+def program(name: str, path: Path) -> Image:
+    """In /bin: the operator starts the reloader by its path in the published image, and mounts the servers' data on
+    /prometheus and /alertmanager, where a program must not lie."""
+    key = hashlib.sha256(f"{_RECIPE}\0{name}\0{path}".encode()).hexdigest()[:12]
+    return Image(f"localhost/manta/{name}", key, lambda folder, _: _build(folder, name, path))
 
 
-def _build(folder: Path, program: Path) -> oci.Layout:
+def _build(folder: Path, name: str, path: Path) -> oci.Layout:
     folder.mkdir(parents=True)
-    layer, inside = folder / "layer.tar", f"bin/{_RELOADER}"
+    layer, inside = folder / "layer.tar", f"bin/{name}"
     with tarfile.open(layer, "w") as archive:
-        archive.add(program, inside, filter=_plain)
+        archive.add(path, inside, filter=_plain)
     return oci.write(folder, layer, {"Entrypoint": [f"/{inside}"], "User": "65532:65532"})
 
 

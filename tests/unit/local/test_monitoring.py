@@ -51,12 +51,12 @@ def test_the_platform_is_monitored_where_the_operator_was_built() -> None:
     assert chosen(told, {}).monitoring is not None, "what is not optional is an error, said by the component"
 
 
-def test_the_reloader_lies_where_the_operator_starts_it(tmp_path: Path) -> None:
+def test_a_program_lies_where_the_operator_starts_it_and_mounts_nothing(tmp_path: Path) -> None:
     program = tmp_path / "prometheus-config-reloader"
     program.write_bytes(b"\x7fELF program")
     program.chmod(0o755)
     with reporter().stage("test") as stage:
-        layout = images.reloader(program).make(tmp_path / "layout", stage)
+        layout = images.program("prometheus-config-reloader", program).make(tmp_path / "layout", stage)
     index = json.loads((layout.folder / "index.json").read_text())
     blobs = layout.folder / "blobs" / "sha256"
     manifest = json.loads((blobs / index["manifests"][0]["digest"].removeprefix("sha256:")).read_text())
