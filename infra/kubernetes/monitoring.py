@@ -18,7 +18,7 @@ from infra.kubernetes.objects import register
 from infra.kubernetes.prometheus import PrometheusArgs, operator_manifest, rbac_manifests, server_manifests
 from infra.kubernetes.security import resources
 from infra.monitoring import groups
-from infra.monitoring.monitors import LABELS, PART, karpenter_monitor, operator_monitor, ray_monitors
+from infra.monitoring.monitors import LABELS, PART, karpenter_monitor, operator_monitor, ray_monitors, server_monitor
 from infra.monitoring.rule import rule_manifest
 from infra.settings.monitoring import MonitoringSettings
 from infra.versions import VERSIONS
@@ -70,6 +70,8 @@ def watched_manifests(args: MonitoringArgs) -> dict[str, dict[str, Any]]:
     """What the operator reads: monitors and rules, by Pulumi name."""
     monitors = ray_monitors(args.namespace, args.watched)
     monitors["monitor-operator"] = operator_monitor(args.namespace)
+    if args.settings.source == "manifests":
+        monitors["monitor-server"] = server_monitor(args.namespace)
     if args.karpenter:
         monitors["monitor-karpenter"] = karpenter_monitor(args.namespace, args.karpenter)
     rules = rule_manifest("manta", args.namespace, groups(bool(args.karpenter)), args.settings.runbooks, LABELS)

@@ -49,7 +49,7 @@ BOARDS: dict[str, Board] = {
     "ray-core": Board(
         "Ray core",
         (
-            Chart("Nodes", "short", {"{{ray_io_cluster}}": _by("ray_io_cluster", f"ray_cluster_active_nodes{{{_CLUSTER}}}", "max")}),
+            Chart("Nodes", "short", {"{{ray_io_cluster}}": _by("ray_io_cluster", f"ray_cluster_active_nodes{{{_CLUSTER}}}")}),
             Chart("Tasks by state", "short", {"{{State}}": _by("State", f'ray_tasks{{{_CLUSTER}, State!~"FINISHED|FAILED"}}')}),
             Chart("Actors by state", "short", {"{{State}}": _by("State", f'ray_actors{{{_CLUSTER}, State!="DEAD"}}')}),
             Chart("CPU used", "percent", {"{{instance}}": f"ray_node_cpu_utilization{{{_CLUSTER}}}"}),

@@ -38,6 +38,11 @@ def operator_monitor(system: str) -> dict[str, Any]:
     return _pods("kuberay-operator", system, system, OPERATOR_LABELS, ["metrics"], honor_labels=True)
 
 
+def server_monitor(system: str) -> dict[str, Any]:
+    """Prometheus on itself; the chart brings its own."""
+    return _pods("prometheus", system, system, {"app.kubernetes.io/name": "prometheus"}, ["web"])
+
+
 def karpenter_monitor(system: str, namespace: str) -> dict[str, Any]:
     """By the Service of its chart."""
     manifest = _manifest("ServiceMonitor", "karpenter", system)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,19 @@ import pytest
 from kubernetes import client, config
 
 from infra.monitoring import groups
+from infra.monitoring.dashboards import BOARDS
 from infra.monitoring.rule import metric_names
 from tests.conftest import make
 from tests.drills.table import note
 from tests.unit.infra.monitoring.metrics import ELSEWHERE, KUBERAY, PROMETHEUS
 
 SYSTEM = "manta-system"
-JOBS = {"ray-head", "ray-worker", "kuberay-operator"}
+JOBS = {"ray-head", "ray-worker", "kuberay-operator", "prometheus"}
+# Panels that show something of every Ray cluster, whatever it does.
+SHOWN = {
+    "Nodes", "Tasks by state", "Actors by state", "CPU used", "Memory used", "Object store", "CPUs by stack",
+    "CPU used by stack", "Memory by stack", "Ray clusters",
+}  # fmt: skip
 
 
 class Server:
@@ -99,6 +106,19 @@ def test_what_the_rules_ask_of_the_operator_and_of_prometheus_is_there(prometheu
 def missing(prometheus: Server, wanted: set[str]) -> set[str]:
     names = set(prometheus.ask("/api/v1/label/__name__/values")["data"])
     return wanted - names
+
+
+def test_the_dashboards_have_something_to_show(prometheus: Server) -> None:
+    charts = [chart for board in BOARDS.values() for chart in board.charts if chart.title in SHOWN]
+    assert {chart.title for chart in charts} == SHOWN
+    asked = {chart.title: expr for chart in charts for expr in chart.lines.values()}
+
+    def empty() -> list[str]:
+        return [title for title, expr in asked.items() if not prometheus.query(re.sub(r"\$\w+", ".*", expr))]
+
+    eventually(lambda: not empty(), 60)
+    shown = len(asked) - len(empty())
+    assert note("monitoring", f"{shown} of {len(asked)} panels show something", "all", not empty()), empty()
 
 
 def test_an_alert_arrives_at_alertmanager(api: client.ApiClient) -> None:
