@@ -1,6 +1,6 @@
 """Whether the local platform is monitored: asked for once (`make up MONITORING=1`), and so until it is said otherwise.
 
-It is off at first, since it is a minute and a half more to compile, and 400 MB of memory.
+It is off at first, since it is some minutes more to compile, and 250 MB of memory.
 """
 
 from __future__ import annotations
