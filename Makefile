@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down status token env clean test test-fast drills lint bench help prepare
+.PHONY: up down status token env clean test test-fast lint bench help prepare
 
 RUN  ?=
 ARGS ?=
@@ -29,9 +29,6 @@ test: ## All tests, on the real local cluster
 
 test-fast: ## The tests that need no cluster
 	@./local/bootstrap test --fast
-
-drills: ## Failures on purpose on the local cluster, with a table of what they cost
-	@./local/bootstrap drills
 
 lint: ## ruff and pyright
 	@./local/bootstrap lint

@@ -117,14 +117,6 @@ def run_tests(fast: Annotated[bool, typer.Option(help="Only what needs no cluste
 
 
 @app.command()
-def drills() -> None:
-    """Failures on purpose on the local cluster, with a table of what they cost."""
-    from local import checks
-
-    raise SystemExit(checks.drills(settings.load(), progress.reporter()))
-
-
-@app.command()
 def lint() -> None:
     """ruff and pyright."""
     from local import checks

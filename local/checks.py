@@ -22,12 +22,6 @@ def test(settings: LocalSettings, report: Reporter, *, fast: bool) -> int:
     return _replace([sys.executable, "-m", "pytest", *(FAST if fast else TIERS)])
 
 
-def drills(settings: LocalSettings, report: Reporter) -> int:
-    """Failures on purpose, on the real local cluster; ends with a table of figures and bounds."""
-    ensure_environment(settings, report)
-    return _replace([sys.executable, "-m", "pytest", "tests/drills"])
-
-
 def lint(settings: LocalSettings, report: Reporter) -> int:
     """ruff's rules and format, then pyright; the first that fails ends it."""
     ensure_environment(settings, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # All others that rules and dashboards ask for are found in a real scrape by tests/payloads/live/test_serving.py (Ray's)
-# and tests/drills/test_monitoring.py (KubeRay's and Prometheus' own).
+# and tests/monitoring (KubeRay's and Prometheus' own).
 ELSEWHERE = {
     # A GPU, by Ray's reporter: ray/dashboard/modules/reporter/reporter_agent.py.
     "ray_node_gpus_utilization": "ray 2.60.0, reporter_agent.py",
