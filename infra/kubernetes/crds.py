@@ -116,9 +116,10 @@ def _provider() -> ResourceProvider:
             return {"folder": props["folder"], "digests": props["digests"], "names": names}
 
         def _remove(self, names: list[str]) -> None:
+            api = self._api()
+            # After _api, which takes infra/ out of the way.
             from kubernetes.client.exceptions import ApiException
 
-            api = self._api()
             for name in names:
                 try:
                     self._call(api, "DELETE", name)
