@@ -4,9 +4,10 @@
 RUN  ?=
 ARGS ?=
 ENV  ?= local
+MONITORING ?=
 
 up: ## Bring everything up and end with a model that answers; RUN=name ARGS="lr=0.01" starts another run
-	@./local/bootstrap up --environment '$(ENV)' --run '$(RUN)' --arguments '$(ARGS)'
+	@./local/bootstrap up --environment '$(ENV)' --run '$(RUN)' --arguments '$(ARGS)' --monitoring '$(MONITORING)'
 
 down: ## Stop the local cluster, its state stays; ENV=sim: end the simulated AWS
 	@./local/bootstrap down --environment '$(ENV)'

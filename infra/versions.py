@@ -11,6 +11,9 @@ VERSIONS = MappingProxyType(
         "karpenter": "1.14.1",
         "aws-load-balancer-controller": "2.13.4",
         "keda": "2.17.2",
+        # The chart, and the operator that is in it.
+        "kube-prometheus-stack": "77.11.1",
+        "prometheus-operator": "0.85.0",
         "nvidia-device-plugin": "0.18.2",
         "ray": "2.60.0",
         "python": "3.11",

@@ -25,6 +25,7 @@ def up(
     environment: Environment = "local",
     run: Annotated[str, typer.Option(help="Name of a training run of its own.")] = "",
     arguments: Annotated[str, typer.Option(help="Parameters of that run, as name=value.")] = "",
+    monitoring: Annotated[str, typer.Option(help="1: with Prometheus from now on, 0: without.")] = "",
 ) -> None:
     """Bring everything up and end with a model that answers."""
     if environment == SIM:
@@ -32,7 +33,7 @@ def up(
         return
     from local.up import flow, summary
 
-    shown = flow.up(settings.load(), flow.Request(environment, run, arguments), progress.reporter())
+    shown = flow.up(settings.load(), flow.Request(environment, run, arguments, monitoring), progress.reporter())
     again = 'make up RUN=faster ARGS="lr=0.01"' if not run else "make status"
     summary.show(Console(), shown, f"{again}; make down stops it all and keeps its state")
 

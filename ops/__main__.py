@@ -7,7 +7,19 @@ import sys
 import typer
 
 from local.errors import EXIT_INTERRUPTED, MantaError
-from ops import changed, cost, deploy, drift, image, kubeconfig, policies, preview, publish, versions
+from ops import (
+    changed,
+    cost,
+    dashboards,
+    deploy,
+    drift,
+    image,
+    kubeconfig,
+    policies,
+    preview,
+    publish,
+    versions,
+)
 from ops.audit import command as audit
 from ops.diagnose import command as diagnose
 from ops.exits import Exit
@@ -36,6 +48,7 @@ app.command()(audit.audit)
 app.command()(diagnose.diagnose)
 app.command()(watch.watch)
 app.command()(cost.cost)
+app.command()(dashboards.dashboards)
 app.command()(state.state)
 app.command()(spot.prices)
 app.add_typer(runs.app, name="runs")

@@ -57,6 +57,10 @@ def metrics_scraped(stack: Stack) -> Iterator[Finding]:
     # The local platform has no Prometheus; a run has its platform's.
     if stack.layer != "platform" or stack.environment == LOCAL:
         return
+    # Before its cluster is there, the engine tells nothing of what the cluster's provider will make but its type and
+    # name; `up` judges it again, with all that it is.
+    if any("spec" not in monitor.props for monitor in stack.of(*MONITORS)):
+        return
     for role in ("head", "worker"):
         if not any(_scrapes(monitor, role) for monitor in stack.of(*MONITORS)):
             yield Finding(f"no PodMonitor or ServiceMonitor scrapes the {role}s of Ray clusters on port metrics")

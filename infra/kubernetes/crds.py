@@ -17,12 +17,22 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 def read_folder(folder: Path) -> dict[str, dict[str, Any]]:
     """The CRDs in `folder` by name, in a fixed order."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure loader takes ten times as long
+    loader = _loader()
     manifests = [
-        cast(dict[str, Any], yaml.load(path.read_text(), loader))  # noqa: S506 - both are safe loaders
+        cast(dict[str, Any], yaml.load(path.read_text(), loader))  # noqa: S506 - a safe loader
         for path in sorted(folder.glob("*.yaml"))
     ]
     return {manifest["metadata"]["name"]: manifest for manifest in manifests}
+
+
+def _loader() -> Any:
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure loader takes ten times as long
+
+    class Loader(base):
+        """YAML 1.1 gives a lone `=` a meaning that nobody uses, and PyYAML then fails; it is text in the CRDs."""
+
+    Loader.add_constructor("tag:yaml.org,2002:value", base.construct_yaml_str)
+    return Loader
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -84,10 +94,14 @@ def _provider() -> ResourceProvider:
             import yaml
 
             api = self._api()
+            base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            # As in _loader, which this code cannot reach.
+            loader: Any = type("Loader", (base,), {})
+            loader.add_constructor("tag:yaml.org,2002:value", base.construct_yaml_str)
             names: list[str] = []
             for file in sorted(props["digests"]):
                 with open(os.path.join(str(props["folder"]), str(file))) as stream:  # noqa: PTH118, PTH123
-                    manifest = yaml.load(stream, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+                    manifest = yaml.load(stream, loader)  # noqa: S506
                 names.append(manifest["metadata"]["name"])
                 self._call(
                     api,
@@ -102,9 +116,10 @@ def _provider() -> ResourceProvider:
             return {"folder": props["folder"], "digests": props["digests"], "names": names}
 
         def _remove(self, names: list[str]) -> None:
+            api = self._api()
+            # After _api, which takes infra/ out of the way.
             from kubernetes.client.exceptions import ApiException
 
-            api = self._api()
             for name in names:
                 try:
                     self._call(api, "DELETE", name)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from infra.kubernetes import keda
-from infra.kubernetes.kuberay import OPERATOR_LABELS
-from infra.ray.cluster import HEAD_PORTS, ROLE_LABEL
+from infra.kubernetes.kuberay import METRICS_PORT, OPERATOR_LABELS, PROBE_PORT
+from infra.monitoring.monitors import PART
+from infra.ray.cluster import AUTOSCALER_METRICS_PORT, DASHBOARD_METRICS_PORT, HEAD_PORTS, ROLE_LABEL
 from infra.ray.demand import ROLE as DEMAND
 from infra.ray.job import SUBMITTER
 from infra.settings.platform import NetworkSettings, PlatformSettings
@@ -19,6 +20,7 @@ RAY_PODS = {"ray.io/is-ray-node": "yes"}
 DASHBOARD, SERVE, AGENT, S3, MLFLOW = 8265, 8000, 52365, 9000, 5000
 HTTPS, AGENT_HTTP, POSTGRES = 443, 80, 5432
 GCS = HEAD_PORTS["gcs-server"]
+RAY_METRICS = (HEAD_PORTS["metrics"], AUTOSCALER_METRICS_PORT, DASHBOARD_METRICS_PORT)
 Rule = dict[str, Any]
 
 
@@ -32,6 +34,7 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
     storage = _storage(net, s3)
     own = {} if net.cloud else _own_storage(system, nodes, [ray_pods, uploads, mlflow], s3)
     records = [_rule("to", _blocks(net.database), POSTGRES)] if net.database else []
+    watchers = [_pods(system, PART)] if settings.monitoring else []
     demand = [_pods(ray, {ROLE_LABEL: DEMAND})] if settings.keda else []
     return {
         "ray-deny": _policy("default-deny", ray, {}, [], []),
@@ -49,6 +52,7 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
                 # The kubelet's probes, the API server's proxy and what publishes the two Services come from the nodes.
                 _rule("from", nodes, DASHBOARD, SERVE, AGENT),
                 *([_rule("from", demand, GCS)] if demand else []),
+                *([_rule("from", watchers, *RAY_METRICS)] if watchers else []),
             ],
             [_rule("to", [ray_pods]), *storage, _rule("to", [mlflow], MLFLOW), api],
         ),
@@ -60,11 +64,12 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
             "kuberay-operator",
             system,
             OPERATOR_LABELS,
-            [_rule("from", nodes, 8080, 8082)],
+            [_rule("from", [*nodes, *watchers], METRICS_PORT, PROBE_PORT)],
             [api, _rule("to", [ray_pods], DASHBOARD, SERVE, AGENT)],
         ),
         **own,
         **(_keda(net, ray, system, ray_pods, api) if settings.keda else {}),
+        **(_monitoring(net, system, ray_pods, api) if settings.monitoring else {}),
         "mlflow": _policy(
             "mlflow",
             system,
@@ -127,6 +132,27 @@ def _keda(net: NetworkSettings, ray: str, system: str, ray_pods: Rule, api: Rule
         ),
         "ray-demand": _policy("ray-demand", ray, {ROLE_LABEL: DEMAND}, [], [_rule("to", [ray_pods], GCS)]),
     }
+
+
+def _monitoring(net: NetworkSettings, system: str, ray_pods: Rule, api: Rule) -> dict[str, dict[str, Any]]:
+    """All parts of monitoring reach each other and what they measure; people reach them by port-forward."""
+    nodes, parts = _blocks(net.nodes), _pods(system, PART)
+    measured = [
+        _rule("to", [ray_pods], *RAY_METRICS),
+        _rule("to", [_pods(system, OPERATOR_LABELS)], METRICS_PORT),
+        # The kubelets; on AWS Karpenter's pods too, whose addresses are of the same ranges.
+        _rule("to", nodes),
+    ]
+    # Who is told of alerts.
+    out = [_rule("to", _blocks(net.cloud), HTTPS)] if net.cloud else []
+    policy = _policy(
+        "monitoring",
+        system,
+        PART,
+        [_rule("from", [parts]), _rule("from", nodes)],
+        [_rule("to", [parts]), api, *measured, *out],
+    )
+    return {"monitoring": policy}
 
 
 def _policy(

@@ -29,6 +29,7 @@ def _classes() -> dict[tuple[str, str], Any]:
         ("batch/v1", "Job"): lambda: k8s.batch.v1.Job,
         ("networking.k8s.io/v1", "Ingress"): lambda: k8s.networking.v1.Ingress,
         ("networking.k8s.io/v1", "NetworkPolicy"): lambda: k8s.networking.v1.NetworkPolicy,
+        ("storage.k8s.io/v1", "StorageClass"): lambda: k8s.storage.v1.StorageClass,
         ("policy/v1", "PodDisruptionBudget"): lambda: k8s.policy.v1.PodDisruptionBudget,
         ("rbac.authorization.k8s.io/v1", "Role"): lambda: k8s.rbac.v1.Role,
         ("rbac.authorization.k8s.io/v1", "RoleBinding"): lambda: k8s.rbac.v1.RoleBinding,

@@ -17,6 +17,7 @@ from infra.aws.cluster import Cluster, ClusterArgs
 from infra.aws.database import Database, DatabaseArgs
 from infra.aws.gpu import DevicePlugin, needs_plugin
 from infra.aws.ingress import CLASS, IngressArgs, LoadBalancers
+from infra.aws.karpenter import NAMESPACE as KARPENTER_NAMESPACE
 from infra.aws.karpenter import Karpenter, KarpenterArgs
 from infra.aws.naming import Place
 from infra.aws.network import Network, NetworkArgs
@@ -35,6 +36,7 @@ from infra.layers.images import Images
 from infra.layers.platform_aws_network import inside_network, with_gpu_quota
 from infra.layers.platform_keda import add_keda
 from infra.layers.platform_login import add_login
+from infra.layers.platform_monitoring import add_monitoring
 from infra.layers.tenancy import AUTH_SECRET, Tenancy, secret_manifest
 from infra.settings import PlatformSettings
 from infra.settings.aws import AwsSettings
@@ -132,6 +134,12 @@ def build(stack: StackName, settings: PlatformSettings, on: AwsSettings) -> dict
         # It watches the Ray namespace, and no other.
         last = pulumi.ResourceOptions(providers=[account, inside], depends_on=[tenancy])
         more.append(LoadBalancers("ingress", args, opts=last))
+    if settings.monitoring:
+        # Its pods need a node, and its volume the driver that makes it.
+        before = [tenancy, capacity]
+        more.append(
+            add_monitoring(stack, settings, images, both, before, karpenter=KARPENTER_NAMESPACE, placed=ON_SYSTEM_NODES)
+        )
     known = register(
         DATABASE_SECRET,
         secret_manifest(DATABASE_SECRET, settings.system_namespace, {"uri": database.uri}),

@@ -17,6 +17,7 @@ from infra.kubernetes.s3 import S3, S3Args
 from infra.kubernetes.tenancy import RAY_ACCOUNT
 from infra.layers.images import Images
 from infra.layers.platform_keda import add_keda
+from infra.layers.platform_monitoring import add_monitoring, chosen
 from infra.layers.tenancy import AUTH_SECRET, Tenancy
 from infra.settings import PlatformSettings
 from infra.stack import StackName
@@ -26,6 +27,7 @@ from infra.versions import RAY
 def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
     """Tenancy, network, operator, storage, MLflow; then the guard that keeps them while runs exist."""
     node, network = settings.here
+    settings = chosen(settings, os.environ)
     crds = crd_folder(settings.kuberay, os.environ, str(stack))
     images = Images(settings.images)
     ray = images.get("ray")
@@ -77,6 +79,8 @@ def build(stack: StackName, settings: PlatformSettings) -> dict[str, Any]:
     kept: list[pulumi.Resource] = [tenancy, kuberay, storage, tracking, *access]
     if settings.keda:
         kept.append(add_keda(settings, {}, pulumi.ResourceOptions(), [tenancy]))
+    if settings.monitoring:
+        kept.append(add_monitoring(stack, settings, images, pulumi.ResourceOptions(), [tenancy]))
     RunGuard("runs", settings.namespace, pulumi.ResourceOptions(depends_on=kept))
     offered = ray.apply(
         lambda image: contract.to_output(

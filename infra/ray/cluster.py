@@ -126,7 +126,10 @@ def _pod(spec: ClusterSpec, role: str) -> dict[str, Any]:
         "securityContext": container_context(),
     }
     if head:
-        ports = {**HEAD_PORTS, "as-metrics": AUTOSCALER_METRICS_PORT, "dash-metrics": DASHBOARD_METRICS_PORT}
+        ports = {**HEAD_PORTS, "dash-metrics": DASHBOARD_METRICS_PORT}
+        if spec.workers.autoscales:
+            # Without an autoscaler nothing listens there, and Prometheus would take the port for a dead target.
+            ports["as-metrics"] = AUTOSCALER_METRICS_PORT
         container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
     pod: dict[str, Any] = {
         "containers": [container],

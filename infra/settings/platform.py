@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from infra.settings.aws import AwsSettings
 from infra.settings.base import Count, Image, Name, Positive, Quantity, Settings
+from infra.settings.monitoring import MonitoringSettings
 
 
 def _network(value: str) -> str:
@@ -93,11 +94,23 @@ class ImagesSettings(Settings):
     ray: Image | None = None
     ray_operator: Image | None = None
     karpenter: Image | None = None
+    prometheus_operator: Image | None = None
+    prometheus_config_reloader: Image | None = None
+    prometheus: Image | None = None
+    alertmanager: Image | None = None
 
     @property
     def given(self) -> dict[str, str]:
         """By the names under which they are recorded."""
-        named = {"ray": self.ray, "ray-operator": self.ray_operator, "karpenter": self.karpenter}
+        named = {
+            "ray": self.ray,
+            "ray-operator": self.ray_operator,
+            "karpenter": self.karpenter,
+            "prometheus-operator": self.prometheus_operator,
+            "prometheus-config-reloader": self.prometheus_config_reloader,
+            "prometheus": self.prometheus,
+            "alertmanager": self.alertmanager,
+        }
         return {name: image for name, image in named.items() if image}
 
 
@@ -119,6 +132,7 @@ class PlatformSettings(Settings):
     storage: StorageSettings = StorageSettings()
     mlflow: MlflowSettings = MlflowSettings()
     keda: KedaSettings | None = None
+    monitoring: MonitoringSettings | None = None
 
     @property
     def mlflow_asks(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.errors import MantaError
+from local.monitoring import switch
 from local.settings import LocalSettings
 from local.toolchain.build import Toolchain
 
@@ -55,6 +56,7 @@ def engine_environment(
             # The engine takes any option from the environment: no preview or update, by hand or not, goes unjudged.
             "PULUMI_OPTION_POLICY_PACK": str(CHECKOUT / "policies"),
             "MANTA_CRDS": str(toolchain.kuberay_dir / "crds"),
+            **switch.variables(settings),
         }
     )
     folders = [str(toolchain.bin_dir)]

@@ -103,6 +103,44 @@ def pulumi() -> Module:
     )
 
 
+def monitoring() -> Module:
+    """The Prometheus operator, what reloads its servers' configuration, and Alertmanager."""
+    directory = HERE / "monitoring"
+    operator = "github.com/prometheus-operator/prometheus-operator"
+    version = required_version(directory, operator).removeprefix("v")
+    stamp = _set("github.com/prometheus/common/version", Version=version)
+    return Module(
+        name="monitoring",
+        directory=directory,
+        packages=(
+            f"{operator}/cmd/operator",
+            f"{operator}/cmd/prometheus-config-reloader",
+            "github.com/prometheus/alertmanager/cmd/alertmanager",
+        ),
+        flags=(f"-ldflags={_STRIP}", f"-ldflags={operator}/cmd/operator={_STRIP}{stamp}"),
+        shared=((operator, "example/prometheus-operator-crd", "monitoring/crds"),),
+    )
+
+
+def prometheus() -> Module:
+    """Prometheus, which compiles only against older Kubernetes libraries than its operator does.
+
+    Debian's is built without the discovery of Kubernetes' pods, which the operator's configuration needs.
+    """
+    directory = HERE / "prometheus"
+    program = "github.com/prometheus/prometheus"
+    # Its modules are v0.305.0 where its releases are 3.5.0.
+    _, middle, patch = required_version(directory, program).split(".")
+    version = f"{int(middle) // 100}.{int(middle) % 100}.{patch}"
+    stamp = _set("github.com/prometheus/common/version", Version=version)
+    return Module(
+        name="prometheus",
+        directory=directory,
+        packages=(f"{program}/cmd/prometheus",),
+        flags=(f"-ldflags={_STRIP}{stamp}",),
+    )
+
+
 def checks() -> Module:
     """What only `make test` needs: the linter of GitHub's workflows."""
     return Module(

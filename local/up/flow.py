@@ -28,6 +28,7 @@ class Request:
     environment: str
     run: str
     arguments: str
+    monitoring: str = ""
 
 
 def up(settings: LocalSettings, request: Request, report: Reporter) -> Summary:
@@ -35,7 +36,7 @@ def up(settings: LocalSettings, request: Request, report: Reporter) -> Summary:
     check(request)
     if request.run:
         runs.write_stack_file(CHECKOUT, request.environment, request.run, request.arguments)
-    ready = machine.ensure(settings, report)
+    ready = machine.ensure(settings, report, request.monitoring)
     _deploy(ready, f"platform-{request.environment}", report)
     _publish(settings, ready)
     run = runs.stack_name(request.environment, request.run)

@@ -19,6 +19,8 @@ from local.errors import MantaError
 from local.image import build, load, record
 from local.image.build import Image
 from local.image.oci import Layout
+from local.monitoring import images as monitoring_images
+from local.monitoring import switch
 from local.parallel import Together
 from local.progress import Reporter
 from local.settings import LocalSettings
@@ -36,8 +38,12 @@ class Machine:
     cluster: Cluster | None
 
 
-def ensure(settings: LocalSettings, report: Reporter) -> Machine:
-    """Bring everything below the stacks up; quick when it is up already. Raises MantaError."""
+def ensure(settings: LocalSettings, report: Reporter, monitoring: str = "") -> Machine:
+    """Bring everything below the stacks up; quick when it is up already. Raises MantaError.
+
+    `monitoring`: 1 switches it on, 0 off, empty leaves it as it is.
+    """
+    watched = switch.wanted(settings, monitoring)
     chosen_cluster, chosen_engine = choose.choose_cluster(settings), choose.choose_engine(settings)
     report.note(f"cluster: {chosen_cluster.reason}")
     report.note(f"engine: {chosen_engine.reason}")
@@ -56,7 +62,9 @@ def ensure(settings: LocalSettings, report: Reporter) -> Machine:
         toolchain = Toolchain(bin_dir, Path("pulumi"))
         if image is not None:
             ours = cluster.up(settings, toolchain, report)
-            _give_images(settings, ours, toolchain, image, report)
+            monitoring_tools = _monitoring(partial(ensure_module, go=go, settings=settings, progress=report), watched)
+            _give_images(settings, ours, toolchain, image, report, monitoring_tools)
+            switch.remember(settings, monitoring_tools[0] if monitoring_tools else None)
         packages.result()
         if not chosen_cluster.own:
             record.demand(chosen_cluster.kubeconfig)
@@ -67,6 +75,11 @@ def ensure(settings: LocalSettings, report: Reporter) -> Machine:
 
 def _pulumi(official: Path | None, ours: partial[Path]) -> Path:
     return official or ours() / "bin" / "pulumi"
+
+
+def _monitoring(ensured: partial[Path], watched: bool) -> tuple[Path, Path] | None:
+    """The toolchain's folders for the operator and for Prometheus; None where nothing is monitored."""
+    return (ensured(modules.monitoring()), ensured(modules.prometheus())) if watched else None
 
 
 def _payload_image(settings: LocalSettings, report: Reporter, packages: Future[None]) -> tuple[Image, Layout | None]:
@@ -81,9 +94,11 @@ def _give_images(
     toolchain: Toolchain,
     payload: Future[tuple[Image, Layout | None]],
     report: Reporter,
+    monitoring: tuple[Path, Path] | None,
 ) -> None:
     references: dict[str, str] = {}
-    for image in build.programs(toolchain):
+    further = monitoring_images.images(*monitoring) if monitoring else ()
+    for image in (*build.programs(toolchain), *further):
         layout = build.ensure(settings, image, report)
         references[image.short_name] = load.load(settings, ours, image, layout, report)
     image, layout = payload.result()

@@ -15,6 +15,8 @@ import ray
 import ray.train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from payloads.common.metrics import TrainingMetrics
+
 POLL_S = 2.0
 # The last event may still be on its way when the controller has ended.
 LAST_S = 1.0
@@ -48,7 +50,7 @@ class Forward(ray.train.UserCallback):
         self.mailbox = mailbox
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:  # noqa: ARG002
-        self.mailbox.put.remote({"kind": "epoch", "metrics": metrics[0]})
+        self.mailbox.put.remote({"kind": "epoch", "metrics": metrics[0], "checkpoint": checkpoint is not None})
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
         for rank, error in worker_exceptions.items():
@@ -64,6 +66,7 @@ class Watch:
         self.mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
         self.callback = Forward(self.mailbox)
         self.handle = handle
+        self.metrics = TrainingMetrics()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._follow, name="watch", daemon=True)
 
@@ -80,6 +83,8 @@ class Watch:
         while True:
             last = self.stopping.is_set()
             for event in ray.get(self.mailbox.take.remote(LAST_S if last else POLL_S)):
+                self.metrics.observe(event)
                 self.handle(event)
+            self.metrics.repeat()
             if last:
                 return

@@ -8,9 +8,10 @@ from typing import Any
 from infra.aws.placement import placements
 from infra.aws.system_nodes import ON_SYSTEM_NODES
 from infra.contract import Contract
-from infra.kubernetes import mlflow, s3, tenancy
+from infra.kubernetes import mlflow, monitoring, prometheus, s3, tenancy
 from infra.kubernetes.kuberay import operator_manifest
 from infra.kubernetes.kuberay_rbac import rbac_manifests
+from infra.kubernetes.monitoring import MonitoringArgs
 from infra.kubernetes.network import network_manifests
 from infra.kubernetes.storage import claim_manifest, volume_manifest
 from infra.kubernetes.workload import server_manifest, service_manifest
@@ -19,6 +20,7 @@ from infra.layers.train import job_spec
 from infra.layers.workbench import workbench_spec
 from infra.ray import demand, ingress, job, service, upload, workbench
 from infra.settings import PlatformSettings, ServeSettings, TrainSettings, WorkbenchSettings
+from infra.settings.monitoring import MonitoringSettings
 from infra.settings.scaling import ScalingSettings
 from infra.stack import StackName
 from tests.contract.schemas import load_settings
@@ -139,6 +141,28 @@ def run_manifests() -> list[dict[str, Any]]:
         job.bundle_manifest("digits-bundle-c0de", "ray", "AAAA", {"manta/stack": "train-local"}),
         service.disruption_manifest(spec),
         upload.upload_manifest("digits", "serve-local", IMAGE, "digits-bundle-c0de", uri, around),
+    ]
+
+
+def monitoring_args(**changes: Any) -> MonitoringArgs:
+    """Of a platform on AWS, whose operator finds Karpenter too."""
+    settings = MonitoringSettings.model_validate({"webhookSecret": "alerts", **changes})
+    images = dict.fromkeys(monitoring.IMAGES, IMAGE)
+    return MonitoringArgs("manta-system", "ray", settings, "kube-system", None, images, ON_SYSTEM_NODES)
+
+
+def monitoring_manifests() -> list[dict[str, Any]]:
+    """Of both ways to install it."""
+    args = monitoring_args()
+    there = prometheus.PrometheusArgs("manta-system", "ray", IMAGE, IMAGE, IMAGE, IMAGE, 7, "1Gi")
+    return [
+        *monitoring.watched_manifests(args).values(),
+        *monitoring.dashboard_manifests("manta-system").values(),
+        monitoring.receiver_manifest("manta-system", "alerts"),
+        monitoring.storage_class_manifest(),
+        *prometheus.rbac_manifests("manta-system", "ray").values(),
+        prometheus.operator_manifest(there),
+        *prometheus.server_manifests(there).values(),
     ]
 
 

@@ -1,4 +1,5 @@
-"""The pinned CRDs of KubeRay and KEDA as JSON schemas that refuse unknown fields, which the API server would drop."""
+"""The pinned CRDs of KubeRay, KEDA and the Prometheus operator as JSON schemas that refuse unknown fields, which the
+API server would drop."""
 
 from __future__ import annotations
 
@@ -39,14 +40,25 @@ def crds_folder() -> Path:
 @functools.cache
 def keda_folder() -> Path:
     """The CRDs in the module of the pinned KEDA, which Go keeps once it has been downloaded."""
-    module = f"github.com/kedacore/keda/v2@v{VERSIONS['keda']}"
+    return _module(f"github.com/kedacore/keda/v2@v{VERSIONS['keda']}") / "config" / "crd" / "bases"
+
+
+@functools.cache
+def monitoring_folder() -> Path:
+    """Likewise those of the pinned Prometheus operator."""
+    operator = "github.com/prometheus-operator/prometheus-operator"
+    return _module(f"{operator}@v{VERSIONS['prometheus-operator']}") / "example" / "prometheus-operator-crd"
+
+
+def _module(module: str) -> Path:
     told = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, check=True)
-    return Path(json.loads(told.stdout)["Dir"]) / "config" / "crd" / "bases"
+    return Path(json.loads(told.stdout)["Dir"])
 
 
 @functools.cache
 def crds(group: str) -> dict[str, dict[str, Any]]:
-    return read_folder(crds_folder() if group == "ray.io" else keda_folder())
+    folders = {"ray.io": crds_folder, "monitoring.coreos.com": monitoring_folder}
+    return read_folder(folders.get(group, keda_folder)())
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from tests.contract.manifests import (
     SERVE_SHAPES,
     TRAIN_SHAPES,
     demand_manifests,
+    monitoring_manifests,
     ray_cluster,
     ray_job,
     ray_service,
@@ -42,6 +43,14 @@ KEDA = [manifest for manifest in demand_manifests() if manifest["apiVersion"].st
 @pytest.mark.parametrize("manifest", KEDA, ids=lambda manifest: manifest["kind"])
 def test_the_pinned_keda_accepts_every_field(manifest: dict[str, Any]) -> None:
     assert violations(manifest) == []
+
+
+@pytest.mark.parametrize(
+    "manifest", monitoring_manifests(), ids=lambda found: f"{found['kind']} {found['metadata']['name']}"
+)
+def test_the_pinned_prometheus_operator_accepts_every_field(manifest: dict[str, Any]) -> None:
+    if manifest["apiVersion"].startswith("monitoring.coreos.com/"):
+        assert violations(manifest) == []
 
 
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob", "RayService"])

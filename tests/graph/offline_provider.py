@@ -12,8 +12,17 @@ import grpc
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+NAMES = (
+    "ray",
+    "ray-operator",
+    "versitygw",
+    "prometheus-operator",
+    "prometheus-config-reloader",
+    "prometheus",
+    "alertmanager",
+)
 # What an environment records of its images; the one thing that a platform reads.
-IMAGES = {name: f"localhost/manta/{name}@sha256:{'a' * 64}" for name in ("ray", "ray-operator", "versitygw")}
+IMAGES = {name: f"localhost/manta/{name}@sha256:{'a' * 64}" for name in NAMES}
 SECRET = "4dabf18193072939515e22adb298388d"
 SIZES = [("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20)]
 

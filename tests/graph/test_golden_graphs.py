@@ -12,17 +12,19 @@ import pytest
 
 from infra.contract import VERSION
 from tests.contract.manifests import PUBLISHED, SCALING
-from tests.contract.schemas import load_settings
+from tests.contract.schemas import load_settings, monitoring_folder
 from tests.graph.engine import Engine, Preview
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 AUTOSCALED = {"workers": {"min": 0, "max": 2, "cpus": 2, "memory": "3Gi"}}
 WITH_INGRESS = {**load_settings("platform-dev")["aws"], "ingress": {}}
 WITH_KEDA = {"queues": ["arn:aws:sqs:us-east-1:111122223333:experiments"]}
+MONITORED = {"source": "manifests", "crds": str(monitoring_folder())}
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-local", "platform-local", {}),
     ("platform-local, protected", "platform-local", {"protect": True}),
     ("platform-local, by chart", "platform-local", {"kuberay": {"source": "chart"}}),
+    ("platform-local, monitored", "platform-local", {"monitoring": MONITORED}),
     ("bootstrap-dev", "bootstrap-dev", {}),
     ("platform-sim", "platform-sim", {}),
     ("platform-dev", "platform-dev", {}),

@@ -13,6 +13,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from typing import Any
 
 PORT = 8000
@@ -50,9 +52,45 @@ def handle(request: dict[str, Any]) -> Any:
         from ray import serve
 
         return json.loads(json.dumps(serve.status().applications["digits"].status))
+    if request["method"] == "METRICS":
+        return scraped(set(request["wanted"]), request["later"])
     if request.get("clients"):
         return together(request)
     return call(request)
+
+
+def end() -> None:
+    os._exit(1)
+
+
+def scraped(wanted: set[str], later: float) -> list[str]:
+    """The names of all metrics that this node exported, once `wanted` are among them or a minute has passed.
+
+    A run reports an epoch and loses a worker for it, and a task ends its process: those are counted too. `later`:
+    seconds after which Ray would have dropped the run's gauges if nobody had set them again.
+    """
+    import ray
+
+    from payloads.common.metrics import TrainingMetrics
+
+    training = TrainingMetrics()
+    training.observe({"kind": "epoch", "metrics": {"epoch": 1, "loss": 0.5}, "checkpoint": True})
+    training.observe({"kind": "failure", "rank": 0, "error": "OSError"})
+    ray.wait([ray.remote(num_cpus=0, max_retries=0)(end).remote()])
+    port = ray.nodes()[0]["MetricsExportPort"]
+    began = time.monotonic()
+    seen: set[str] = set()
+    while True:
+        time.sleep(0.5)
+        training.repeat()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        names = {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}
+        passed = time.monotonic() - began
+        # Ray's own are reported less often than they are dropped at this interval; a run's must stay.
+        seen = {name for name in seen if not name.startswith("ray_manta")} | names
+        if (wanted <= seen and passed > later) or passed > 60:
+            return sorted(seen)
 
 
 def call(request: dict[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,13 @@ from conftest import RAY_ENVIRONMENT
 from quick import Quick, train_quickly
 from requests_table import BAD_REQUESTS, JSON, MARKER, Bad
 
+from infra.monitoring import GROUPS
+from infra.monitoring.dashboards import expressions
+from infra.monitoring.rule import metric_names
 from payloads.common.settings import Platform
 from payloads.common.tracking import connect, find_or_create
 from payloads.training.register import CHAMPION, crown, log_model, register
+from tests.unit.infra.monitoring.metrics import ELSEWHERE
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[2]
@@ -30,6 +34,9 @@ PROJECT = HERE.parents[2]
 NAMESPACE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 if os.geteuid() != 0:
     NAMESPACE += ["--user", "--map-root-user"]
+
+# How often Ray's processes report their metrics; it is ten seconds by default.
+REPORT_MS = 1000
 
 
 # A member that answers after its deadline, as its batches wait for a second, and a weaker challenger in the shadow.
@@ -124,6 +131,7 @@ def server(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+        "RAY_metrics_report_interval_ms": str(REPORT_MS),
     }
     server = Server(environment, folder / "serve.log")
     yield server
@@ -270,6 +278,16 @@ def test_a_request_for_many_models_is_checked_as_strictly(server: Server, body: 
     assert answer["status"] == status, answer["body"]
     assert words in json.loads(answer["body"])["error"]
     assert "secret" not in answer["body"]
+
+
+def test_every_metric_of_ray_that_a_rule_or_a_dashboard_asks_for_is_exported(server: Server):
+    asked = {name for group in GROUPS for rule in group.rules for name in metric_names(rule.expr)}
+    asked |= {name for expr in expressions() for name in metric_names(expr)}
+    wanted = {name for name in asked if name.startswith("ray_")} - set(ELSEWHERE)
+    assert len(wanted) > 15
+    assert server.ask("GET", "/predict")["status"] == 405, "errors are counted once there was one"
+    missing = wanted - set(server.ask("METRICS", "", wanted=sorted(wanted), later=3 * REPORT_MS / 1000))
+    assert not missing, "a newer Ray calls them otherwise, or only some machines have them (metrics.py)"
 
 
 def test_after_all_of_this_the_application_is_healthy(server: Server):

@@ -20,6 +20,7 @@ from tests.contract.manifests import (
     SERVE_SHAPES,
     TRAIN_SHAPES,
     demand_manifests,
+    monitoring_manifests,
     platform_manifests,
     platform_settings,
     ray_cluster,
@@ -37,6 +38,7 @@ ALL = [
     *run_manifests(),
     *platform_manifests(),
     *demand_manifests(),
+    *monitoring_manifests(),
     ray_ingress(),
 ]
 
@@ -103,7 +105,7 @@ def test_every_image_is_named_by_digest(pod: dict[str, Any]) -> None:
 @pytest.mark.parametrize("pod", PODS)
 def test_only_the_operator_and_the_autoscalers_head_get_a_token(pod: dict[str, Any]) -> None:
     names = [container["name"] for container in pod["containers"]]
-    if names == ["kuberay-operator"]:
+    if names in (["kuberay-operator"], ["prometheus-operator"]):
         return
     if pod.get("automountServiceAccountToken"):
         assert names == ["ray-head"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.kubernetes import prometheus
 from local.toolchain import modules
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -37,6 +38,12 @@ def test_the_cli_is_the_sdks_version() -> None:
     pinned = re.search(r"^pulumi==(\S+)", (PROJECT / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned is not None
     assert f"version.Version=v{pinned[1]}" in " ".join(modules.pulumi().flags)
+
+
+def test_the_operator_is_told_which_prometheus_and_alertmanager_it_configures() -> None:
+    assert f"version.Version={prometheus.PROMETHEUS_VERSION}" in " ".join(modules.prometheus().flags)
+    pinned = modules.required_version(modules.monitoring().directory, "github.com/prometheus/alertmanager")
+    assert pinned == f"v{prometheus.ALERTMANAGER_VERSION}"
 
 
 def test_the_version_pins_are_read_from_both_spellings_of_require(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from infra.monitoring.monitors import ray_monitors
 from policies import facts
 from policies.catalogue import RULES
 from tests.contract.manifests import CODE, SERVE_SHAPES, TRAIN_SHAPES, ray_job, ray_service
@@ -127,11 +128,26 @@ def head_only() -> tuple[str, dict[str, Any]]:
 def test_a_platform_scrapes_heads_and_workers_by_monitors_that_select_them(
     running: Analyzer, resources: dict[str, tuple[str, dict[str, Any]]], missing: list[str]
 ) -> None:
-    running.configure("platform-staging")  # judged like prod, where the rule is waived for now
+    running.configure("platform-prod")
     found = of(running.whole(resources), "ray-metrics-scraped")
     assert {each.level for each in found} <= {MANDATORY}
     said = "\n".join(each.message for each in found)
     assert [role for role in ("heads", "workers") if f"scrapes the {role}" in said] == missing
+
+
+def test_a_monitor_of_which_nothing_is_known_yet_is_judged_when_it_is(running: Analyzer) -> None:
+    running.configure("platform-prod")
+    kind_of = "kubernetes:monitoring.coreos.com/v1:PodMonitor"
+    assert of(running.whole({"a": (kind_of, {})}), "ray-metrics-scraped") == []
+
+
+@pytest.mark.parametrize(
+    "manifest", ray_monitors("manta-system", "ray").values(), ids=lambda found: found["metadata"]["name"]
+)
+def test_our_own_monitors_scrape_what_the_rule_asks_for(running: Analyzer, manifest: dict[str, Any]) -> None:
+    running.configure("platform-prod")
+    found = of(running.whole({"a": (kind(manifest), manifest)}), "ray-metrics-scraped")
+    assert len(found) == 1, "one of the two kinds of pods is the other monitor's"
 
 
 def test_a_value_that_is_not_known_is_said_and_hides_nothing_that_is(prod: Analyzer) -> None:

@@ -1,0 +1,1 @@
+"""Monitoring of the local cloud: operator and servers, compiled from their Go modules."""
