@@ -24,7 +24,9 @@ def registry(main_job: Any, local_settings: LocalSettings) -> mlflow.MlflowClien
 def twin(registry: mlflow.MlflowClient) -> Iterator[str]:
     """The champion once more, under the next number."""
     champion = registry.get_model_version_by_alias("digits", "champion")
-    made = registry.create_model_version("digits", champion.source, run_id=champion.run_id)
+    made = registry.create_model_version(
+        "digits", champion.source, run_id=champion.run_id, model_id=champion.source.removeprefix("models:/")
+    )
     yield str(made.version)
     registry.delete_model_version("digits", made.version)
 
