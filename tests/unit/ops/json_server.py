@@ -37,7 +37,7 @@ class JsonServer:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
