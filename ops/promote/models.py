@@ -63,7 +63,11 @@ class Registry:
         return Version(name, number, split)
 
     def crown(self, name: str, number: str) -> None:
-        self.client.set_registered_model_alias(name, CHAMPION, number)
+        """Move the alias to this version; raises MantaError."""
+        try:
+            self.client.set_registered_model_alias(name, CHAMPION, number)
+        except Exception as error:
+            raise self._away(error) from error
 
     def right(self, version: Version) -> list[bool]:
         """Whether `version` gets each held-out row right, in the order of the rows; raises MantaError."""

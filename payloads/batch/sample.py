@@ -5,13 +5,11 @@ Every thousandth row is spoilt, so that what happens to such a row can be seen.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from payloads.common.storage import Storage
+from payloads.data import samples
 from payloads.data.digits import INTENSITY_MAX, PIXELS, build_table, pixel_matrix
 
 ROWS_A_FILE = 200_000
@@ -23,13 +21,7 @@ NOISE = 0.5
 
 def ensure(storage: Storage, folder: str, rows: int) -> None:
     """Write the first `rows` rows of the sample below `folder` unless they are there."""
-    if storage.read_json(f"{folder}/sample.json") == {"rows": rows}:
-        return
-    for number, first in enumerate(range(0, rows, ROWS_A_FILE)):
-        buffer = io.BytesIO()
-        pq.write_table(table(first, min(ROWS_A_FILE, rows - first)), buffer, row_group_size=ROWS_A_GROUP)
-        storage.write(f"{folder}/part-{number:05d}.parquet", buffer.getvalue())
-    storage.write_json(f"{folder}/sample.json", {"rows": rows})
+    samples.ensure(storage, folder, rows, table, ROWS_A_FILE, ROWS_A_GROUP)
 
 
 def table(first: int, rows: int) -> pa.Table:

@@ -6,13 +6,11 @@ each in one of the ways of `FAULTS`, and one in fifty is a test user whom the co
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from payloads.common.storage import Storage
+from payloads.data import samples
 
 ROWS_A_FILE = 250_000
 ROWS_A_GROUP = 50_000
@@ -34,14 +32,7 @@ FAULTS = (
 
 def ensure(storage: Storage, folder: str, rows: int) -> None:
     """Write the first `rows` rows of the sample below `folder` unless they are there; equal rows give equal files."""
-    done = storage.read_json(f"{folder}/sample.json")
-    if done == {"rows": rows}:
-        return
-    for number, first in enumerate(range(0, rows, ROWS_A_FILE)):
-        buffer = io.BytesIO()
-        pq.write_table(table(first, min(ROWS_A_FILE, rows - first)), buffer, row_group_size=ROWS_A_GROUP)
-        storage.write(f"{folder}/part-{number:05d}.parquet", buffer.getvalue())
-    storage.write_json(f"{folder}/sample.json", {"rows": rows})
+    samples.ensure(storage, folder, rows, table, ROWS_A_FILE, ROWS_A_GROUP)
 
 
 def table(first: int, rows: int) -> pa.Table:
