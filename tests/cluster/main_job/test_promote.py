@@ -38,7 +38,7 @@ def test_a_version_that_is_no_better_is_compared_on_every_row_and_not_promoted(
         [sys.executable, "-m", "ops", "promote", "serve-local", "--version", twin], cwd=CHECKOUT, capture_output=True,
         text=True, check=False, timeout=300,
     )  # fmt: skip
-    assert result.returncode == 1, result.stderr
+    assert result.returncode == 1, result.stdout + result.stderr
     assert "only the challenger right: 0, only the champion: 0, p = 1" in result.stdout
     assert f"digits version {twin} is not promoted, --allow-equal promotes it all the same" in result.stdout
     assert registry.get_model_version_by_alias("digits", "champion").version != twin

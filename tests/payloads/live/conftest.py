@@ -1,4 +1,4 @@
-"""One S3 server, one MLflow server and one local Ray for all tests of this folder."""
+"""One S3 server, one MLflow server and one local Ray for all tests of this folder, and ended with it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from services import BUCKET, S3, Mlflow
+
+from tests.own_mlflow import default_restored
 
 # Ray reads these when its processes start (reference: half the time of a short training on 2 cores).
 RAY_ENVIRONMENT = {
@@ -29,13 +31,13 @@ RAY_ENVIRONMENT = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def environment() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
+    with default_restored(), pytest.MonkeyPatch.context() as patch:
         yield patch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def s3(environment: pytest.MonkeyPatch) -> Iterator[S3]:
     server = S3()
     for name, value in {
@@ -53,7 +55,7 @@ def s3(environment: pytest.MonkeyPatch) -> Iterator[S3]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mlflow_server(
     s3: S3, environment: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mlflow]:
@@ -64,7 +66,7 @@ def mlflow_server(
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ray_cluster(s3: S3, mlflow_server: Mlflow, environment: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a Ray with four logical CPUs: two training workers and room for Ray Data."""
     for name, value in RAY_ENVIRONMENT.items():

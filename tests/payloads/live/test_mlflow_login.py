@@ -32,6 +32,7 @@ from infra.settings.platform import MlflowSettings
 from payloads.common.errors import PayloadError
 from payloads.common.settings import Platform
 from payloads.common.tracking import connect, explained, find_or_create
+from tests.own_mlflow import default_restored
 
 NOBODY = 65534
 PROGRAMS = Path(str(find_spec("pgserver").origin)).parent / "pginstall" / "bin"  # type: ignore[union-attr]
@@ -137,14 +138,11 @@ def server(s3: S3, database: str, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 def as_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """As a Ray pod: what its manifest takes from the Secret of clients."""
-    # A client makes its server the process's own, and that of processes to come.
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     given = mlflow_access.client_values(PASSWORDS["ray"])
     for entry in from_secret(mlflow_access.CLIENT_SECRET, MLFLOW_LOGIN):
         monkeypatch.setenv(entry["name"], given[entry["valueFrom"]["secretKeyRef"]["key"]])
-    yield Platform(storage=f"s3://{BUCKET}", mlflow_uri=server.url, patience_s=5)
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    with default_restored():
+        yield Platform(storage=f"s3://{BUCKET}", mlflow_uri=server.url, patience_s=5)
 
 
 def test_nobody_is_heard_without_the_login(

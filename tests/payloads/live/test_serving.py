@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 from conftest import RAY_ENVIRONMENT
@@ -26,6 +25,7 @@ from infra.monitoring.rule import metric_names
 from payloads.common.settings import Platform
 from payloads.common.tracking import connect, find_or_create
 from payloads.training.register import CHAMPION, crown, log_model, register
+from tests.own_mlflow import default_restored
 from tests.unit.infra.monitoring.metrics import ELSEWHERE
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +103,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory, quick: Quick, weak: Quick
     """A registry in a file, with two models' champions in it. Nothing in the namespace can reach a server."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
-    previous = mlflow.get_tracking_uri()
+    with default_restored():
+        _fill(uri, folder, quick, weak)
+        yield uri
+
+
+def _fill(uri: str, folder: Path, quick: Quick, weak: Quick) -> None:
     client = connect(Platform(storage="s3://unused", mlflow_uri=uri, patience_s=1))
     client.create_experiment("served", artifact_location=(folder / "artifacts").as_uri())
     run = find_or_create(client, "served", "key", "served")
@@ -114,9 +119,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory, quick: Quick, weak: Quick
     weak_run = find_or_create(client, "served", "weak", "weak")
     weak_uri = log_model(weak_run, weak.model, weak.pixels[:2], weak.classes)
     crown(client, "weak", register(client, "weak", weak_uri, weak_run, {}).version)
-    yield uri
-    mlflow.set_tracking_uri(previous)
-    mlflow.set_registry_uri(previous)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from local.errors import MantaError
 from ops.promote import command, models
 from ops.promote.paired import compare, p_value
 from ops.promote.stackfile import pin, read_model
+from tests.own_mlflow import default_restored
 
 PROJECT = Path(__file__).resolve().parents[3]
 FILE = """\
@@ -78,8 +80,14 @@ def test_a_file_that_serves_no_model_is_refused(tmp_path: Path, text: str, words
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A registry with four versions: a fair one, a better one, one that guesses, one that held out other rows."""
+    folder = tmp_path_factory.mktemp("registry")
+    with default_restored():
+        yield _filled(models.Registry(f"sqlite:///{folder}/mlflow.db"), folder)
+
+
+def _filled(registry: Any, folder: Path) -> Any:
     import mlflow
     import numpy as np
     import torch
@@ -88,8 +96,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     from payloads.data import digits, splits
 
-    folder = tmp_path_factory.mktemp("registry")
-    registry = models.Registry(f"sqlite:///{folder}/mlflow.db")
     table = digits.build_table()
     pixels, labels = digits.pixel_matrix(table), np.array(table["label"].to_pylist()).astype(int)
     cuts = splits.cut_points(table["id"].to_numpy(), labels.astype(str), splits.Fractions(0.15, 0.15), seed=42)
