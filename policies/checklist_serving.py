@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pulumi_policy.proxy import UNKNOWN_OBJECT_VALUE, UnknownValueError
+
 from policies.facts import DOWNSCALE_DELAY_S
 from policies.pods import RAY, RAY_SERVICE, Group, cluster_of, groups, variable
 from policies.rule import LOCAL, About, Finding, Resource, Stack
@@ -58,9 +60,9 @@ def metrics_scraped(stack: Stack) -> Iterator[Finding]:
     if stack.layer != "platform" or stack.environment == LOCAL:
         return
     # Before its cluster is there, the engine tells nothing of what the cluster's provider will make but its type and
-    # name; `up` judges it again, with all that it is.
+    # name: the rule cannot be judged then, which is not the same as kept.
     if any("spec" not in monitor.props for monitor in stack.of(*MONITORS)):
-        return
+        raise UnknownValueError(UNKNOWN_OBJECT_VALUE, ["spec"])
     for role in ("head", "worker"):
         if not any(_scrapes(monitor, role) for monitor in stack.of(*MONITORS)):
             yield Finding(f"no PodMonitor or ServiceMonitor scrapes the {role}s of Ray clusters on port metrics")

@@ -135,10 +135,11 @@ def test_a_platform_scrapes_heads_and_workers_by_monitors_that_select_them(
     assert [role for role in ("heads", "workers") if f"scrapes the {role}" in said] == missing
 
 
-def test_a_monitor_of_which_nothing_is_known_yet_is_judged_when_it_is(running: Analyzer) -> None:
+def test_a_monitor_of_which_nothing_is_known_yet_is_not_taken_for_one_that_scrapes(running: Analyzer) -> None:
     running.configure("platform-prod")
     kind_of = "kubernetes:monitoring.coreos.com/v1:PodMonitor"
-    assert of(running.whole({"a": (kind_of, {})}), "ray-metrics-scraped") == []
+    (found,) = of(running.whole({"a": (kind_of, {})}), "ray-metrics-scraped")
+    assert "can't be known during preview" in found.message
 
 
 @pytest.mark.parametrize(
