@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: up down status token env clean test test-fast test-payloads-cluster lint bench help prepare
+.PHONY: up down status token env clean test test-fast test-payloads-cluster drills lint bench help prepare
 
 RUN  ?=
 ARGS ?=
@@ -32,6 +32,9 @@ test-fast: ## The tests that need no cluster
 
 test-payloads-cluster: ## Every stack of the payload catalogue, brought up, used and destroyed
 	@./local/bootstrap test-payloads-cluster
+
+drills: ## Failures on purpose on the local cluster, with a table of what they cost
+	@./local/bootstrap drills
 
 lint: ## ruff and pyright
 	@./local/bootstrap lint

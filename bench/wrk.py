@@ -13,12 +13,15 @@ from local.errors import MantaError
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw: requests a second, latencies in milliseconds, answers other than 2xx or 3xx."""
+    """What wrk saw: answers, their rate a second and latencies in milliseconds, how many were other than 2xx or 3xx,
+    and how many requests got no answer (connection refused or cut, or none within two seconds)."""
 
+    answers: int
     rate: float
     p50: float
     p99: float
     errors: int
+    lost: int
 
 
 def lua(body: dict[str, list[int]]) -> str:
@@ -47,9 +50,12 @@ def parse(output: str) -> Load:
         return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
 
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    lost = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     return Load(
+        answers=int(found(r"(\d+) requests in").group(1)),
         rate=float(found(r"Requests/sec:\s+([\d.]+)").group(1)),
         p50=milliseconds("50"),
         p99=milliseconds("99"),
         errors=int(errors.group(1)) if errors else 0,
+        lost=sum(int(each) for each in lost.groups()) if lost else 0,
     )

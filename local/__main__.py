@@ -125,6 +125,14 @@ def test_payloads_cluster() -> None:
 
 
 @app.command()
+def drills() -> None:
+    """Failures on purpose, and what they cost."""
+    from local import checks
+
+    raise SystemExit(checks.drills(settings.load(), progress.reporter()))
+
+
+@app.command()
 def lint() -> None:
     """ruff and pyright."""
     from local import checks

@@ -28,6 +28,12 @@ def test_catalogue(settings: LocalSettings, report: Reporter) -> int:
     return _replace([sys.executable, "-m", "pytest", "tests/catalogue"])
 
 
+def drills(settings: LocalSettings, report: Reporter) -> int:
+    """Failures on purpose on the local cluster; the table of their figures comes last."""
+    ensure_environment(settings, report)
+    return _replace([sys.executable, "-m", "pytest", "-v", "-s", "tests/drills"])
+
+
 def lint(settings: LocalSettings, report: Reporter) -> int:
     """ruff's rules and format, then pyright; the first that fails ends it."""
     ensure_environment(settings, report)

@@ -71,6 +71,12 @@ class Run:
 
 @pytest.fixture
 def new_run(deployed: Stacks) -> Iterator[Callable[[str], Run]]:
+    with runs_of(deployed) as use:
+        yield use
+
+
+@contextmanager
+def runs_of(deployed: Stacks) -> Iterator[Callable[[str], Run]]:
     """Names a run whose stack's resources, record and file are removed afterwards.
 
     Checkpoints outlive their stack, and a run that finds its own complete trains nothing: every name is a new one.
@@ -81,14 +87,16 @@ def new_run(deployed: Stacks) -> Iterator[Callable[[str], Run]]:
         runs.append(Run(f"{about}-{secrets.token_hex(3)}"))
         return runs[-1]
 
-    yield use
-    for name in [run.stack for run in runs]:
-        file = CHECKOUT / "stacks" / f"Pulumi.{name}.yaml"
-        if file.exists():
-            with _logged(name):
-                deployed.destroy(name)
-            deployed.remove(name)
-            file.unlink()
+    try:
+        yield use
+    finally:
+        for name in [run.stack for run in runs]:
+            file = CHECKOUT / "stacks" / f"Pulumi.{name}.yaml"
+            if file.exists():
+                with _logged(name):
+                    deployed.destroy(name)
+                deployed.remove(name)
+                file.unlink()
 
 
 @contextmanager

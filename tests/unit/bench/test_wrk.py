@@ -24,9 +24,10 @@ Transfer/sec:    599.24KB
 
 
 def test_rates_latencies_and_errors_are_read_in_their_units():
-    assert parse(REPORT.format(errors="")) == Load(rate=2478.98, p50=23.91, p99=1050.0, errors=0)
-    failing = parse(REPORT.format(errors="  Non-2xx or 3xx responses: 17\n"))
-    assert failing.errors == 17
+    assert parse(REPORT.format(errors="")) == Load(answers=14894, rate=2478.98, p50=23.91, p99=1050.0, errors=0, lost=0)
+    lost = "  Socket errors: connect 1, read 20, write 300, timeout 4000\n"
+    failing = parse(REPORT.format(errors=lost + "  Non-2xx or 3xx responses: 17\n"))
+    assert (failing.errors, failing.lost) == (17, 4321)
     assert parse(REPORT.replace("23.91ms", "812.00us").format(errors="")).p50 == pytest.approx(0.812)
 
 
