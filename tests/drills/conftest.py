@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from kubernetes import client, config
 
 from tests.cluster.main_job.conftest import Run, Stacks, core, deployed, new_run
 from tests.drills import table
 
 __all__ = ["Run", "Stacks", "core", "deployed", "new_run"]
-
-
-@pytest.fixture(scope="session")
-def apps(kubeconfig: Path) -> client.AppsV1Api:
-    return client.AppsV1Api(config.new_client_from_config(str(kubeconfig)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

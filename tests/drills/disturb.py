@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from kubernetes import client
 from kubernetes.stream import stream
 
 NAMESPACE = "ray"
-SYSTEM = "manta-system"
 # Kills this pod's processes whose command line holds the text, but for itself and the shells that only quote it.
 _KILL = """
 import os, pathlib, signal, sys
@@ -61,54 +56,3 @@ def evict(core: client.CoreV1Api, pod: Any) -> None:
 
 def kill_pod(core: client.CoreV1Api, pod: Any) -> None:
     core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
-
-
-class Replacement:
-    """When a worker pod that was not there before is ready, seen from a thread of its own."""
-
-    def __init__(self, core: client.CoreV1Api, stack: str) -> None:
-        self.ready_at: float | None = None
-        self._core, self._stack = core, stack
-        self._before = {pod.metadata.name for pod in pods(core, stack, "worker")}
-        threading.Thread(target=self._look, daemon=True).start()
-
-    def _look(self) -> None:
-        deadline = time.monotonic() + 300
-        while self.ready_at is None and time.monotonic() < deadline:
-            found = pods(self._core, self._stack, "worker")
-            if any(is_ready(pod) and pod.metadata.name not in self._before for pod in found):
-                self.ready_at = time.monotonic()
-            time.sleep(0.5)
-
-
-@contextmanager
-def away(apps: client.AppsV1Api, deployment: str) -> Iterator[None]:
-    """The platform's `deployment` has no pod in this block, and its one again after it."""
-    _scale(apps, deployment, 0)
-    try:
-        yield
-    finally:
-        _scale(apps, deployment, 1)
-
-
-def away_for(apps: client.AppsV1Api, deployment: str, seconds: float) -> threading.Thread:
-    """The platform's `deployment` goes now and comes back after `seconds`."""
-    gone = threading.Event()
-
-    def run() -> None:
-        with away(apps, deployment):
-            gone.set()
-            time.sleep(seconds)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert gone.wait(60), f"{deployment} could not be taken away"
-    return thread
-
-
-def _scale(apps: client.AppsV1Api, deployment: str, replicas: int) -> None:
-    apps.patch_namespaced_deployment_scale(deployment, SYSTEM, {"spec": {"replicas": replicas}})
-    deadline = time.monotonic() + 120
-    while (apps.read_namespaced_deployment(deployment, SYSTEM).status.ready_replicas or 0) != replicas:
-        assert time.monotonic() < deadline, f"{deployment} has not got {replicas} pods after two minutes"
-        time.sleep(0.5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from kubernetes import client
@@ -17,7 +16,6 @@ from tests.drills.training import EPOCHS, Trace
 
 # The same rows in the same order give the same numbers, but for the last bits of what is summed in another order.
 SAME = 1e-6
-NOTICE, FIVE = "spot notice on a training worker", "five workers killed in one run"
 Drill = Callable[..., Trace]
 
 
@@ -78,10 +76,9 @@ def drill(new_run: Callable[[str], Run], server: str, calm: Calm) -> Drill:
     [
         ("worker", "ray::RayTrainWorker", 1),
         ("worker", "raylet/raylet", 1),
-        ("head", "-m payloads.training.train", 1),
         ("head", "gcs/gcs_server", 1),
     ],
-    ids=["training worker", "raylet of a worker", "driver", "head's GCS"],
+    ids=["training worker", "raylet of a worker", "head's GCS"],
 )
 def test_kill_9(
     drill: Drill, core: client.CoreV1Api, role: str, words: str, repeats: int, request: pytest.FixtureRequest
@@ -91,50 +88,3 @@ def test_kill_9(
 
     name = words.rsplit("/")[-1].rsplit(".")[-1].rsplit(":")[-1].lower().replace("_", "-")
     drill(f"kill -9 of the {request.node.callspec.id}", f"kill-{name}"[:20], take, repeats=repeats)
-
-
-def test_a_worker_pod_gone_without_notice(drill: Drill, core: client.CoreV1Api) -> None:
-    drill("worker pod gone without notice", "kill-pod", lambda stack: disturb.kill_pod(core, a_worker(core, stack)))
-
-
-def test_five_workers_killed_in_one_run(drill: Drill, core: client.CoreV1Api, calm: Calm) -> None:
-    def take(stack: str) -> None:
-        disturb.kill_process(core, a_worker(core, stack), "ray::RayTrainWorker")
-
-    drill(FIVE, "kill-five", take, repeats=5, at=(3, 5, 7, 9, 11))
-
-
-def test_spot_notice(drill: Drill, core: client.CoreV1Api) -> None:
-    replacements: list[disturb.Replacement] = []
-
-    def take(stack: str) -> None:
-        replacements.append(disturb.Replacement(core, stack))
-        disturb.evict(core, a_worker(core, stack))
-
-    trace = drill(NOTICE, "notice", take, repeats=0)
-    (replacement,) = replacements
-    assert replacement.ready_at is not None
-    assert note(NOTICE, *_saved(trace))
-    stalled = max(0.0, trace.pause[1] - max(replacement.ready_at, trace.pause[1] - trace.pause[0]))
-    figure = f"{stalled:.1f} s stalled once the replacement was there"
-    assert note(NOTICE, figure, "at most 15 s", stalled <= 15), trace.printed
-
-
-@pytest.mark.parametrize("deployment", ["mlflow", "s3", "kuberay-operator"])
-def test_a_part_of_the_platform_is_away_for_a_minute(drill: Drill, apps: client.AppsV1Api, deployment: str) -> None:
-    back: list[Any] = []
-    drill(
-        f"{deployment} away for a minute", f"no-{deployment[:8]}",
-        lambda _: back.append(disturb.away_for(apps, deployment, 60)), repeats=0,
-    )  # fmt: skip
-    back[0].join()
-
-
-def a_worker(core: client.CoreV1Api, stack: str) -> Any:
-    return disturb.pods(core, stack, "worker")[0]
-
-
-def _saved(trace: Trace) -> tuple[str, str, bool]:
-    """What the run said of the checkpoints that it saved because of the notice."""
-    said = [line.strip() for line in trace.printed.splitlines() if "a node goes away: saved" in line]
-    return (said[-1] if said else "no checkpoint saved on notice"), "saved on notice", bool(said)
