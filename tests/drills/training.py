@@ -6,7 +6,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import mlflow
@@ -21,11 +21,11 @@ _PATIENCE_S = 900
 
 @dataclass
 class Trace:
-    """Epochs as they were reported, each with its moment (seconds of the monotonic clock), and the disturbances'."""
+    """Epochs as they were reported, each with its moment (seconds of the monotonic clock), and the disturbance's."""
 
     returncode: int = -1
     seconds: float = 0.0
-    disturbed: list[float] = field(default_factory=list)
+    disturbed_at: float | None = None
     epochs: list[tuple[float, int]] = field(default_factory=list)
     printed: str = ""
 
@@ -38,38 +38,36 @@ class Trace:
         return len(self.numbers) - len(set(self.numbers))
 
     @property
-    def pause(self) -> tuple[float, float]:
-        """The longest time without a new epoch after the first disturbance, in seconds, and the moment it ended."""
-        best, last, longest, ended = 0, self.disturbed[0], 0.0, self.disturbed[0]
+    def pause(self) -> float:
+        """The longest time without a new epoch after the disturbance, in seconds."""
+        assert self.disturbed_at is not None
+        best, last, longest = 0, self.disturbed_at, 0.0
         for moment, number in self.epochs:
             if number <= best:
                 continue
             best = number
-            if moment > self.disturbed[0]:
-                if moment - last > longest:
-                    longest, ended = moment - last, moment
-                last = moment
-        return longest, ended
+            if moment > self.disturbed_at:
+                longest, last = max(longest, moment - last), moment
+        return longest
 
 
-def train(name: str, disturb: Callable[[], object] | None = None, at: Sequence[int] = (3,)) -> Trace:
-    """`make up RUN=name`; `disturb` is called whenever an epoch of `at` is reported for the first time."""
+def train(name: str, disturb: Callable[[], object] | None = None, at: int = 3) -> Trace:
+    """`make up RUN=name`; `disturb` is called once, when epoch `at` is reported."""
     process = subprocess.Popen(
         ["make", "--no-print-directory", "up", f"RUN={name}", ARGUMENTS],
         cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     watchdog = threading.Timer(_PATIENCE_S, process.terminate)
     watchdog.start()
-    trace, started, left = Trace(), time.monotonic(), list(at)
+    trace, started = Trace(), time.monotonic()
     try:
         assert process.stdout is not None
         for line in process.stdout:
             trace.printed += line
             if found := re.search(r"epoch (\d+)/\d+", line):
                 trace.epochs.append((time.monotonic(), int(found[1])))
-                if disturb is not None and left and int(found[1]) >= left[0]:
-                    del left[0]
-                    trace.disturbed.append(time.monotonic())
+                if disturb is not None and trace.disturbed_at is None and int(found[1]) >= at:
+                    trace.disturbed_at = time.monotonic()
                     disturb()
     except BaseException:
         process.terminate()
