@@ -13,7 +13,7 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 from ray.tune.search import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 
-from payloads.common import checkpoints
+from payloads.common import checkpoints, reporting
 from payloads.common.errors import PayloadError
 from payloads.common.storage import Storage, first_line
 from payloads.training.state import is_whole
@@ -84,10 +84,21 @@ def run(settings: TuneSettings, storage: Storage, key: str, data: tuple[Rows, Ro
 
 
 def started_before(storage: Storage, key: str) -> bool:
-    """Whether an earlier attempt has left a state to go on from; a first moment's leftovers are none."""
+    """Whether an earlier attempt has left a whole state to go on from.
+
+    A first moment's leftovers are none. Nor is a state that was cut off: Tune may write it anew while it is uploaded,
+    and a driver that dies right then leaves half of it. The search begins anew, or it could never be restarted.
+    """
     selector = pyarrow.fs.FileSelector(storage.path(FOLDER, key), allow_not_found=True)
     names = [info.base_name for info in storage.filesystem.get_file_info(selector)]
-    return "tuner.pkl" in names and any(name.startswith("experiment_state-") for name in names)
+    states = [name for name in names if name.startswith("experiment_state-")]
+    if "tuner.pkl" not in names or not states:
+        return False
+    try:
+        return storage.read_json(f"{FOLDER}/{key}/{max(states)}") is not None
+    except ValueError:
+        reporting.progress("the state of the search was cut off: it is begun anew")
+        return False
 
 
 def new_tuner(settings: TuneSettings, storage: Storage, key: str, trainable: Any, recorder: Recorder) -> tune.Tuner:

@@ -15,8 +15,10 @@ import pytest
 from drivers import Output, drive, drive_until
 from services import BUCKET, S3, Mlflow
 
+from payloads.common.settings import read_platform
+from payloads.common.storage import open_storage
 from payloads.common.tracking import find_or_create
-from payloads.tuning import tune
+from payloads.tuning import search, tune
 from payloads.tuning.record import TAKEN_OVER
 from payloads.tuning.space import KNOWN_GOOD
 
@@ -136,16 +138,29 @@ def test_a_search_that_has_ended_reports_its_result_again(searched: Searched):
     assert again.result == searched.result
 
 
-def ended_in_state(s3: S3, search: str) -> set[str]:
+def ended_in_state(s3: S3, name: str) -> set[str]:
     """Ids of the trials that have ended by the state of the search from which a restarted driver goes on."""
     client = s3.client()
-    found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"payloads/tuning/{search}-", MaxKeys=1000).get("Contents", [])
+    found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"payloads/tuning/{name}-", MaxKeys=1000).get("Contents", [])
     states = sorted(entry["Key"] for entry in found if "/experiment_state-" in entry["Key"])
     if not states:
         return set()
-    state = json.loads(client.get_object(Bucket=BUCKET, Key=states[-1])["Body"].read())
+    try:
+        state = json.loads(client.get_object(Bucket=BUCKET, Key=states[-1])["Body"].read())
+    except ValueError:  # Tune writes it anew while it is being uploaded; the next upload is whole
+        return set()
     trials = [json.loads(trial) for trial, _ in state["trial_data"]]
     return {trial["trial_id"] for trial in trials if trial["status"] == "TERMINATED"}
+
+
+def test_a_state_that_was_cut_off_is_none_to_go_on_from(mlflow_server: Mlflow):
+    storage = open_storage(read_platform())
+    for name, content in {"tuner.pkl": b"x", "experiment_state-1.json": b"{}"}.items():
+        storage.write(f"tuning/cut/{name}", content)
+    assert search.started_before(storage, "cut")
+    storage.write("tuning/cut/experiment_state-2.json", b"")
+    assert not search.started_before(storage, "cut")
+    assert not search.started_before(storage, "never")
 
 
 def only_search(client: mlflow.MlflowClient, name: str) -> Any:
