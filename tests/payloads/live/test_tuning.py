@@ -246,15 +246,14 @@ def settings_at(client: mlflow.MlflowClient, run: Any, epoch: int) -> set[tuple[
     return {(rate, dropout) for (step, rate), (_, dropout) in both if step == epoch}
 
 
-def test_trials_of_a_search_that_gives_up_do_not_seem_to_go_on(client: mlflow.MlflowClient):
+def test_trials_of_a_search_that_gives_up_do_not_seem_to_go_on(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # who gives up is no longer patient
     parent = find_or_create(client, "given-up", "given-up", "given-up")
     ended = find_or_create(client, "given-up", "given-up/1", "trial-1", parent.id)
     under_way = find_or_create(client, "given-up", "given-up/2", "trial-2", parent.id)
     ended.finish("{}")
-    patience = os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
-    try:
-        parent.abandon("KILLED")
-    finally:
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = patience
+    parent.abandon("KILLED")
     statuses = [client.get_run(run.id).info.status for run in (parent, ended, under_way)]
     assert statuses == ["KILLED", "FINISHED", "KILLED"]
