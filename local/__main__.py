@@ -11,7 +11,7 @@ import click
 import typer
 from rich.console import Console
 
-from local import errors, progress, settings
+from local import errors, processes, progress, settings
 
 # Where a command works: this machine's own cloud, or the simulated AWS on it.
 Environment = Annotated[str, typer.Option("--environment", help="`local` or `sim`.")]
@@ -141,6 +141,7 @@ def bench() -> None:
 
 
 def main() -> int:
+    processes.end_in_order()
     # Output to a pipe that ended (`make up | head`) is no reason for a traceback.
     try:
         app(standalone_mode=False)

@@ -37,6 +37,18 @@ class Ended:
         return "\n".join(self.lines)
 
 
+def end_in_order() -> None:
+    """Have SIGTERM (a cancelled job) and SIGHUP (a closed terminal) do what Ctrl-C does, unless they are ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """`command`, which the kernel interrupts if the thread that starts it is killed (setpriv, of util-linux)."""
+    return ["setpriv", "--pdeathsig", "INT", "--", *command]
+
+
 def stream(
     command: Sequence[str],
     *,
@@ -48,10 +60,10 @@ def stream(
     """Run `command` to its end, handing every line to `on_line`; keeps the last `keep` lines.
 
     The child leads a process group of its own, so that Ctrl-C reaches it once, through us, and `stop_all` can end it
-    with all of its children. If we are killed, the kernel interrupts the child (setpriv, of util-linux).
+    with all of its children. If we are killed, the kernel interrupts the child.
     Raises Stopped after `stop_all`, and FileNotFoundError for a program that does not exist.
     """
-    process = _start(["setpriv", "--pdeathsig", "INT", "--", *command], cwd, environment)
+    process = _start(bound(command), cwd, environment)
     lines: deque[str] = deque(maxlen=keep)
     assert process.stdout is not None  # noqa: S101 - it is a pipe, by construction
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local.errors import MantaError
+from local.processes import bound
 from local.progress import Stage
 from local.up.events import Update, fold
 
@@ -71,9 +72,10 @@ def _update(engine: Engine, stack: str, stage: Stage, verb: list[str]) -> Update
         with Path(folder, "output").open("w+") as output:
             # The CLI knows the event log's flag only with this variable, which the Automation API sets likewise.
             environment = {**engine.environment, "PULUMI_DEBUG_COMMANDS": "true"}
-            # A session of its own: Ctrl-C reaches this process alone, which then asks the engine to stop in order.
+            # A session of its own: Ctrl-C reaches this process alone, which then asks the engine to stop in order. If
+            # this process is killed, the kernel asks: else the engine would go on unseen and keep the stack locked.
             process = subprocess.Popen(
-                command, cwd=engine.project, env=environment, stdin=subprocess.DEVNULL,
+                bound(command), cwd=engine.project, env=environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
             try:

@@ -148,6 +148,20 @@ def test_the_log_of_a_retry_starts_anew() -> None:
     assert follower.lines == ["two"]
 
 
+@pytest.mark.parametrize(("job", "told"), [("first", ["one", "three"]), ("second", ["one", "one", "two", "three"])])
+def test_a_submitter_that_tells_the_same_drivers_log_again_tells_nothing_new(job: str, told: list[str]) -> None:
+    api = Recorded(None, logs=["one", "two"])
+    first = api.podlist[0]["metadata"]
+    first["ownerReferences"] = [{"uid": "first"}]
+    follower = LogFollower(api, "job-name=digits-1a2b3c4d")
+    assert follower.new_lines() == ["one", "two"]
+    again = {"name": "p9", "creationTimestamp": "2026-01-01T00:00:09Z", "ownerReferences": [{"uid": job}]}
+    api.podlist.append({"metadata": again, "status": {"phase": "Running"}})
+    api.logs = ["one", "one", "two", "three"]
+    assert follower.new_lines() == told
+    assert follower.lines == api.logs
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [

@@ -110,7 +110,8 @@ def test_the_child_ends_when_we_are_killed() -> None:
     wait_for(lambda: not is_alive(child))
 
 
-def test_ctrl_c_ends_children_of_all_threads() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_a_cancelled_job_and_a_closed_terminal_end_children_of_all_threads(number: signal.Signals) -> None:
     script = (
         "import os\n"
         "from local import errors, parallel, processes\n"
@@ -120,6 +121,7 @@ def test_ctrl_c_ends_children_of_all_threads() -> None:
         "def work():\n"
         "    with parallel.Together() as parts:\n"
         "        parts.start(child), parts.start(child)\n"
+        "processes.end_in_order()\n"
         "raise SystemExit(errors.run(work))\n"
     )
     parent = subprocess.Popen(
@@ -127,7 +129,7 @@ def test_ctrl_c_ends_children_of_all_threads() -> None:
     )
     assert parent.stdout is not None
     children = [int(parent.stdout.readline()) for _ in range(2)]
-    parent.send_signal(signal.SIGINT)
+    parent.send_signal(number)
     _, errors = parent.communicate(timeout=15)
     assert parent.returncode == 130
     assert "interrupted" in errors
