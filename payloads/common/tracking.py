@@ -96,10 +96,15 @@ class TrackedRun:
         self.client.set_terminated(self.id, "FINISHED")
 
     def abandon(self, status: str) -> None:
-        """Best effort to end the run as FAILED or KILLED: the reason for failing may be that MLflow is away."""
+        """Best effort to end the run, and those under way below it, as FAILED or KILLED: the reason for failing may be
+        that MLflow is away."""
         with contextlib.suppress(Exception):
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
             self.client.set_terminated(self.id, status)
+            below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.id}' and attributes.status = 'RUNNING'"
+            while found := self.client.search_runs([self.experiment_id], below):
+                for run in found:
+                    self.client.set_terminated(run.info.run_id, status)
 
 
 def find_or_create(

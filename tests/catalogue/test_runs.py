@@ -31,6 +31,16 @@ def test_ray_core_copies_nothing(trained: Trained) -> None:
     assert result["gradients"] >= 300
 
 
+def test_a_search_stops_what_falls_behind_and_registers_its_best(trained: Trained) -> None:
+    result = trained("train-local-tune")
+    assert result["trials"] == 50
+    assert result["failed"] == 0
+    assert result["stopped_early"] > 25
+    assert result["epochs"] < 0.7 * result["most_epochs"]
+    assert result["model"] == "digits-tuned"
+    assert result["accuracy"] >= 0.95
+
+
 @pytest.mark.parametrize("name", ["wide", "deep"])
 def test_a_model_of_another_shape_gets_a_name_of_its_own(trained: Trained, name: str) -> None:
     result = trained(f"train-local-{name}")
