@@ -169,22 +169,35 @@ def only_search(client: mlflow.MlflowClient, name: str) -> Any:
     return found
 
 
+def killed_with_some_ended(address: str, s3: S3) -> tuple[str, set[str]]:
+    """Name of a search whose driver was killed, and the ids of its trials that had ended by its last state.
+
+    A driver that is killed while it uploads the state can leave half of one, which the test above is about: then there
+    is another search.
+    """
+    for name in ("killed", "killed-again"):
+        killed = drive_until(
+            MODULE, address, when=lambda name=name: bool(ended_in_state(s3, name)), run_name=name, **SMALL
+        )
+        assert killed.status == -signal.SIGKILL, killed.text
+        ended = ended_in_state(s3, name)
+        if ended:
+            return name, ended
+    raise AssertionError("two searches in a row left half a state")
+
+
 def test_a_search_whose_driver_is_killed_goes_on_where_it_was(
     ray_cluster: str, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch, s3: S3
 ):
     monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "0.5")
-    killed = drive_until(
-        MODULE, ray_cluster, when=lambda: bool(ended_in_state(s3, "killed")), run_name="killed", **SMALL
-    )
-    assert killed.status == -signal.SIGKILL, killed.text
-    parent = only_search(client, "killed").info.run_id
+    name, ended = killed_with_some_ended(ray_cluster, s3)
+    parent = only_search(client, name).info.run_id
     before = {run.info.run_id: history(client, run, "loss") for run in children(client, parent)}
-    ended = ended_in_state(s3, "killed")
 
-    resumed = drive(tune.main, run_name="killed", **SMALL)
+    resumed = drive(tune.main, run_name=name, **SMALL)
     assert resumed.status == 0, resumed.text
     assert resumed.result["run_id"] == parent
-    again = {name for name in ended for line in resumed.lines if name in line}
+    again = {trial for trial in ended for line in resumed.lines if trial in line}
     assert not again, f"trials that had ended are not done again:\n{resumed.text}"
     after = children(client, parent)
     assert len(after) == SMALL["samples"], "trials of the first attempt count"
