@@ -24,9 +24,14 @@ class Load:
     lost: int
 
 
-def lua(body: dict[str, list[int]]) -> str:
+def lua(body: object, think_ms: float | None = None) -> str:
+    """wrk's script: POST `body` as JSON; with `think_ms`, each connection waits before each request, exponentially
+    distributed with this mean, so that requests come as from many independent clients and not when answers allow."""
     content = json.dumps(body, separators=(",", ":"))
-    return f"wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = '{content}'\n"
+    script = f"wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = '{content}'\n"
+    if think_ms is None:
+        return script
+    return f"{script}function delay() return math.floor(0.5 - {think_ms} * math.log(1 - math.random())) end\n"
 
 
 def wrk(script: Path, url: str, seconds: int, connections: int) -> Load:

@@ -16,7 +16,11 @@ from local.settings import LocalSettings
 PACKAGES = {
     "fastapi": ("fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "torch", "numpy"),
     "serve": ("ray[serve]", "fastapi", "pydantic", "torch", "numpy"),
+    "litserve": ("litserve==0.2.19", "uvloop", "httptools", "pydantic", "torch", "numpy"),
+    "bentoml": ("bentoml==1.4.39", "pydantic", "numpy"),
 }
+# What BentoML needs contradicts other versions of the project; only torch, which is what computes, has to be the same.
+FREE = {"bentoml": ("torch",)}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Environments:
 
     fastapi: str
     serve: str
+    litserve: str
+    bentoml: str
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -36,17 +42,28 @@ class Environments:
 
 def build(settings: LocalSettings) -> Environments:
     """Make the environments in the cache, or find them there; uv links the packages that the project has already."""
-    return Environments(**{name: str(build_one(settings, name, packages)) for name, packages in PACKAGES.items()})
+    return Environments(
+        **{name: str(build_one(settings, name, packages, FREE.get(name))) for name, packages in PACKAGES.items()}
+    )
 
 
-def build_one(settings: LocalSettings, name: str, packages: tuple[str, ...]) -> Path:
-    """The Python program of an environment with `packages`, made in the cache or found there."""
+def build_one(
+    settings: LocalSettings, name: str, packages: tuple[str, ...], pinned: tuple[str, ...] | None = None
+) -> Path:
+    """The Python program of an environment with `packages`, made in the cache or found there.
+
+    All of it has the project's versions; with `pinned`, only those packages, which are then part of it.
+    """
+    constraints = ["--constraint", str(REQUIREMENTS)]
+    if pinned is not None:
+        constraints = []
+        packages = (*packages, *(pin for pin in REQUIREMENTS.read_text().split() if pin.split("==")[0] in pinned))
     identity = hashlib.sha256(REQUIREMENTS.read_bytes() + repr((packages, sys.version)).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "bench" / f"{name}-{identity}"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         program = str(uv(settings))
-        install = ["pip", "install", "--python", str(python), "--constraint", str(REQUIREMENTS), *packages]
+        install = ["pip", "install", "--python", str(python), *constraints, *packages]
         for arguments in (["venv", "--clear", "--python", sys.executable, str(folder)], install):
             ended = processes.stream([program, *arguments], environment=uv_environment())
             if ended.status:
