@@ -1,7 +1,7 @@
 """The peer: the same training as a careful team would write it without Ray, for torchrun.
 
-Usage: torchrun training_ddp.py FOLDER SETTINGS. Reads the rows that training_ours.py wrote to FOLDER. Draws, weights and
-order of batches are the same by construction, so the losses can be compared. Rank 0 writes the same JSON, without
+Usage: torchrun training_ddp.py FOLDER SETTINGS. Reads the rows that training_ours.py wrote to FOLDER. Draws, weights
+and order of batches are the same by construction, so the losses can be compared. Rank 0 writes the same JSON, without
 `first_step`, to FOLDER/ddp.json.
 """
 
