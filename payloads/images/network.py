@@ -18,6 +18,9 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 LEAST_DEVIATION = 1 / 255
 # Groups that a stage's channels are normalised in; a share of them where the width is no multiple.
 GROUPS = 8
+# Cells a side of the grid that the last stage is averaged over: where a stroke lies tells digits apart. Averaged over
+# the whole image, the same network got half of the held-out digits right after six epochs that bring it to 98 % here.
+GRID = 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Network(nn.Module):
     """(batch, channels, height, width) raw pixels 0..255 as floats -> (batch, classes) logits.
 
     Stages of two 3 x 3 convolutions; between them height and width are halved and the channels doubled. Width 16 and
-    three stages make 72 thousand parameters. Group and not batch normalisation: it is the same for any batch, so rows
+    three stages make 82 thousand parameters. Group and not batch normalisation: it is the same for any batch, so rows
     may go through in pieces and a served row does not depend on its neighbours.
     """
 
@@ -69,11 +72,11 @@ class Network(nn.Module):
                 layers.append(nn.MaxPool2d(2))
             channels = wider
         self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, classes))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels * GRID * GRID, classes))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         found = self.features((pixels - self.mean) / self.deviation)
-        return self.head(found.mean(dim=(2, 3)))
+        return self.head(nn.functional.adaptive_avg_pool2d(found, GRID).flatten(1))
 
 
 def _convolution(channels: int, wider: int) -> tuple[nn.Module, ...]:
