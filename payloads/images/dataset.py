@@ -103,11 +103,9 @@ def read(storage: Storage, found: Manifest, name: str, column: str) -> ray.data.
     """One split as a Ray Data set: `column` uint8 (channels, height, width) a row, target int64."""
     import ray.data
 
-    return ray.data.read_parquet(
-        [storage.path(file["path"]) for file in found.files[name]],
-        filesystem=storage.filesystem,
-        columns=["pixels", "target"],
-    ).map_batches(_arrays, batch_format="pyarrow", fn_kwargs={"shape": found.shape, "column": column})
+    paths = [storage.path(file["path"]) for file in found.files[name]]
+    rows = ray.data.read_parquet(paths, filesystem=storage.filesystem).select_columns(["pixels", "target"])
+    return rows.map_batches(_arrays, batch_format="pyarrow", fn_kwargs={"shape": found.shape, "column": column})
 
 
 def _arrays(table: pa.Table, shape: tuple[int, ...], column: str) -> dict[str, np.ndarray]:

@@ -17,11 +17,11 @@ from payloads.common.settings import read_platform
 from payloads.common.storage import Storage, open_storage
 from payloads.images import prepare, sample, train
 
-IMAGES = 600
-UNITS = 5
+IMAGES = 400
+UNITS = 4
 DATA = {"sample": "digits", "sample_images": IMAGES, "unit_images": 128}
 # Few epochs of little augmentation: what is tested is that the images come through.
-SMALL = {"width": 8, "epochs": 6, "lr": 0.01, "batch_size": 32, "rotate": 5, "shift": 0.04, "gate_accuracy": 0.85}
+SMALL = {"width": 8, "epochs": 8, "lr": 0.01, "batch_size": 16, "rotate": 5, "shift": 0.04, "gate_accuracy": 0.85}
 
 
 @pytest.fixture(scope="module")
