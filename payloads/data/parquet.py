@@ -107,14 +107,15 @@ def read(storage: Storage, unit: Unit, columns: list[str]) -> pa.Table:
         return file.read_row_groups(list(unit.row_groups), columns=columns, use_threads=False)
 
 
-def write(storage: Storage, path: str, table: pa.Table) -> dict[str, Any]:
+def write(storage: Storage, path: str, table: pa.Table, group_rows: int | None = None) -> dict[str, Any]:
     """Write `table` through memory, as one PUT: a stream that is cut off would leave a file that looks finished.
 
-    Returns path, rows, bytes and sha256; equal tables give equal bytes.
+    Row groups have `group_rows` rows, by default as many as there are. Returns path, rows, bytes and sha256; equal
+    tables give equal bytes.
     """
     buffer = io.BytesIO()
     # Floats that vary do not repeat: a dictionary of them costs time and saves nothing.
-    pq.write_table(table, buffer, use_dictionary=False, compression="snappy")
+    pq.write_table(table, buffer, use_dictionary=False, compression="snappy", row_group_size=group_rows)
     content = buffer.getvalue()
     storage.write(path, content)
     digest = hashlib.sha256(content).hexdigest()

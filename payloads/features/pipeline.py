@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +12,14 @@ import numpy as np
 from payloads.common import reporting
 from payloads.common.errors import PayloadError
 from payloads.common.receipts import Receipt
-from payloads.common.tasks import Limits, bounded
+from payloads.common.tasks import Limits
 from payloads.data import splits
 from payloads.data.parquet import Source, Unit
 from payloads.data.scaler import Moments
+from payloads.data.units import stage
 from payloads.features import cuts, stages, transform
 from payloads.features.settings import FeatureSettings
 from payloads.features.stages import Job
-
-# A line for each unit would drown the log of a run of thousands.
-LINES_A_STAGE = 10
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,13 @@ def run(job: Job, plan: list[Unit], origin: Source, settings: FeatureSettings) -
     Raises PayloadError if the source is worse than the settings allow or a class is too small to split.
     """
     limits = Limits(at_once=settings.num_workers, cpus=settings.cpus_per_worker)
-    scanned = _stage(job, "scan", plan, stages.scan, (), limits)
+    scanned = stage(job.receipts("scan"), "scan", plan, stages.scan, (job,), limits)
     _refuse_if_rotten(job, scanned, origin, settings)
     where = _cuts(job.contract.classes, scanned, settings)
-    measured = _stage(job, "measure", plan, stages.measure, (where,), limits)
+    measured = stage(job.receipts("measure"), "measure", plan, stages.measure, (job, where), limits)
     features = transform.fit(job.contract, _total(measured))
     job.storage.write(f"{job.folder}/transform.json", features.to_json().encode())
-    written = _stage(job, "write", plan, stages.write, (where, features), limits)
+    written = stage(job.receipts("write"), "write", plan, stages.write, (job, where, features), limits)
     files: dict[str, list[dict[str, Any]]] = {name: [] for name in (*stages.SPLITS, "quarantine")}
     for receipt in [*scanned, *written]:
         for name, file in receipt["files"].items():
@@ -61,23 +58,6 @@ def run(job: Job, plan: list[Unit], origin: Source, settings: FeatureSettings) -
         filtered=sum(receipt["filtered"] for receipt in scanned),
         transform=features,
     )
-
-
-def _stage(
-    job: Job, name: str, plan: list[Unit], function: Callable[..., Receipt], more: tuple[Any, ...], limits: Limits
-) -> list[Receipt]:
-    """Receipts of all units, in their order; only units without one are worked on."""
-    receipts = job.receipts(name).found()
-    left = [unit for unit in plan if unit.index not in receipts]
-    if receipts:
-        reporting.progress(f"{name}: {len(plan) - len(left)} of {len(plan)} units were done before")
-    told = 0
-    for unit, receipt in bounded(function, left, (job, *more), limits):
-        receipts[unit.index] = receipt
-        if (tenth := len(receipts) * LINES_A_STAGE // len(plan)) > told:
-            told = tenth
-            reporting.progress(f"{name}: {len(receipts)} of {len(plan)} units")
-    return [receipts[unit.index] for unit in plan]
 
 
 def _refuse_if_rotten(job: Job, scanned: list[Receipt], origin: Source, settings: FeatureSettings) -> None:

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import mlflow
 import numpy as np
+from torch import nn
 
 from payloads.common import reporting
 from payloads.common.tracking import TrackedRun
-from payloads.data.digits import Manifest
-from payloads.data.pipeline import Prepared
 from payloads.training import evaluate, register
-from payloads.training.model import Classifier
-from payloads.training.settings import DigitsSettings
+from payloads.training.settings import GateSettings
+
+if TYPE_CHECKING:
+    import ray.data
+
+
+class Source(Protocol):
+    """A data set: what it is known by."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class Scaling(Protocol):
+    """What the model does to its inputs first."""
+
+    def to_json(self) -> str: ...
+
+
+class HeldOut(Protocol):
+    """Rows that no model has learnt from: columns pixels (what the model takes, of any shape) and target int64."""
+
+    @property
+    def test(self) -> ray.data.Dataset: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def scaler(self) -> Scaling: ...
 
 
 def submit(
-    classifier: Classifier,
-    settings: DigitsSettings,
-    manifest: Manifest,
-    data: Prepared,
+    classifier: nn.Module,
+    settings: GateSettings,
+    manifest: Source,
+    data: HeldOut,
     client: mlflow.MlflowClient,
     run: TrackedRun,
 ) -> dict[str, Any]:
     """Log `classifier` with `run` and make it the champion if it passes; the run's result, whichever way it went.
 
+    `classifier` is a module of float32 rows of pixels -> logits.
     May be repeated: what an earlier attempt has logged or registered is found and not made again.
     """
     classes = len(data.classes)

@@ -37,12 +37,9 @@ def load_champion(client: mlflow.MlflowClient, name: str) -> Champion | None:
     Raises PayloadError if the alias points to something that cannot be loaded: replacing it unseen could put a
     worse model into service.
     """
-    try:
-        version = client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    version = _champion_version(client, name)
+    if version is None:
+        return None
     try:
         model = mlflow.pytorch.load_model(f"models:/{name}/{version.version}")
     except MlflowException as error:
@@ -51,6 +48,22 @@ def load_champion(client: mlflow.MlflowClient, name: str) -> Champion | None:
             f"({first_line(error)}): restore its artifacts or delete the alias {CHAMPION}"
         ) from error
     return Champion(version.version, model)
+
+
+def champion_shape(client: mlflow.MlflowClient, name: str) -> tuple[int, ...] | None:
+    """The shape of a row that the champion takes, by its signature; None if there is no champion or no signature."""
+    version = _champion_version(client, name)
+    signature = mlflow.models.get_model_info(f"models:/{name}/{version.version}").signature if version else None
+    return tuple(signature.inputs.inputs[0].shape[1:]) if signature else None
+
+
+def _champion_version(client: mlflow.MlflowClient, name: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
 def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: tuple[str, ...]) -> str:
@@ -68,7 +81,7 @@ def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: t
     if found:
         return found[0].model_uri
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, example.shape[1]))]),
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *example.shape[1:]))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
     )
     with mlflow.start_run(run_id=run.id):

@@ -7,22 +7,33 @@ from pydantic import Field, model_validator
 from payloads.common.settings import MODEL_PATTERN, RunSettings
 
 
-class DigitsSettings(RunSettings):
-    """What every run that ends with a digits model says: where it goes, how it is judged, what it must reach."""
+class GateSettings(RunSettings):
+    """What every run that ends with a model says: where it goes, what it must reach."""
+
+    experiment: str = Field(min_length=1, description="MLflow experiment")
+    model_name: str = Field(pattern=MODEL_PATTERN, description="name in the model registry")
+    seed: int = Field(default=42, ge=0, lt=2**31, description="seed of weights, dropout and batch order")
+    gate_accuracy: float = Field(default=0.95, ge=0, le=1, description="least test accuracy of a registered model")
+
+
+class DigitsSettings(GateSettings):
+    """What every run that ends with a digits model says beside that: how the rows are split."""
 
     experiment: str = Field(default="digits", min_length=1, description="MLflow experiment")
     model_name: str = Field(default="digits", pattern=MODEL_PATTERN, description="name in the model registry")
-    seed: int = Field(default=42, ge=0, lt=2**31, description="seed of weights, dropout and batch order")
+
     split_seed: int = Field(
         default=42, ge=0, lt=2**31, description="seed of the split; models are comparable only under one split"
     )
     validation_fraction: float = Field(default=0.15, gt=0, lt=0.5, description="share of rows for validation")
     test_fraction: float = Field(default=0.15, gt=0, lt=0.5, description="share of rows held out for the gate")
-    gate_accuracy: float = Field(default=0.95, ge=0, le=1, description="least test accuracy of a registered model")
 
 
-class TrainSettings(DigitsSettings):
-    """All parameters of a run; a worker is a DDP rank. Runs of one name with different values are different runs."""
+class LoopSettings(GateSettings):
+    """What the training loop says, whatever network it trains; a worker is a DDP rank.
+
+    Runs of one name with different values are different runs.
+    """
 
     max_failures: int = Field(default=3, ge=0, description="worker failures survived; preemptions are not counted")
 
@@ -30,14 +41,8 @@ class TrainSettings(DigitsSettings):
     batch_size: int = Field(default=64, ge=1, description="rows of a step, over all workers")
     lr: float = Field(default=1e-3, gt=0, le=1, description="peak learning rate of AdamW")
     weight_decay: float = Field(default=1e-4, ge=0, le=1, description="weight decay of AdamW")
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="dropout after each hidden layer")
-    hidden: int = Field(default=512, ge=1, le=65_536, description="units of a hidden layer")
-    depth: int = Field(default=3, ge=1, le=64, description="hidden layers")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
 
-    cache_shard: bool = Field(
-        default=True, description="keep a worker's shard in its memory; false streams it from Ray Data every epoch"
-    )
     pieces: int = Field(
         default=1, ge=1, le=4096, description="parts that a worker's rows of a step go through the model in"
     )
@@ -53,7 +58,7 @@ class TrainSettings(DigitsSettings):
     checkpoints_kept: int = Field(default=3, ge=1, description="checkpoints kept, best validation loss first")
 
     @model_validator(mode="after")
-    def _every_worker_gets_a_row(self) -> TrainSettings:
+    def _every_worker_gets_a_row(self) -> LoopSettings:
         if self.batch_size < self.num_workers:
             raise ValueError(
                 f"batch_size {self.batch_size} is less than num_workers {self.num_workers}: a worker idles"
@@ -64,3 +69,14 @@ class TrainSettings(DigitsSettings):
     def rows_per_worker(self) -> int:
         """Rows of one step on one worker."""
         return self.batch_size // self.num_workers
+
+
+class TrainSettings(DigitsSettings, LoopSettings):
+    """All parameters of a run of the digits classifier."""
+
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="dropout after each hidden layer")
+    hidden: int = Field(default=512, ge=1, le=65_536, description="units of a hidden layer")
+    depth: int = Field(default=3, ge=1, le=64, description="hidden layers")
+    cache_shard: bool = Field(
+        default=True, description="keep a worker's shard in its memory; false streams it from Ray Data every epoch"
+    )

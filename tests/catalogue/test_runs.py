@@ -41,6 +41,15 @@ def test_a_search_stops_what_falls_behind_and_registers_its_best(trained: Traine
     assert result["accuracy"] >= 0.95
 
 
+def test_images_are_set_apart_or_prepared_and_a_network_learns_from_them(trained: Trained) -> None:
+    prepared = trained("train-local-images-data")
+    assert prepared["images"].pop("quarantine") == sum(prepared["reasons"].values()) == len(prepared["reasons"]) == 5
+    assert sum(prepared["images"].values()) == 1797
+    result = trained("train-local-images")
+    assert result["model"] == "digit-scans"
+    assert result["accuracy"] >= 0.95
+
+
 @pytest.mark.parametrize("name", ["wide", "deep"])
 def test_a_model_of_another_shape_gets_a_name_of_its_own(trained: Trained, name: str) -> None:
     result = trained(f"train-local-{name}")
