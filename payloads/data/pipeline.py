@@ -49,10 +49,15 @@ def prepare(dataset: ray.data.Dataset, manifest: Manifest, fractions: splits.Fra
         cuts = splits.cut_points(keys["id"].to_numpy(), labels, fractions, seed)
     except ValueError as error:
         raise PayloadError(f"data set {manifest.name} cannot be split: {error}") from None
+    return divide(dataset, cuts)
+
+
+def divide(dataset: ray.data.Dataset, cuts: splits.Cuts, scaler: Scaler | None = None) -> Prepared:
+    """The three splits by `cuts`, standardised by `scaler` or else by one that is fitted on train."""
     # Materialised once: three splits and the scaler read it, and without this each would go back to S3.
     encoded = dataset.map_batches(_encode, fn_kwargs={"cuts": cuts}).materialize()
     raw = {name: _only(encoded, name) for name in (splits.TRAIN, splits.VALIDATION, splits.TEST)}
-    scaler = fit_scaler(raw[splits.TRAIN])
+    scaler = scaler or fit_scaler(raw[splits.TRAIN])
     ready = {name: part.map_batches(_scale, fn_kwargs={"scaler": scaler}).materialize() for name, part in raw.items()}
     return Prepared(**ready, scaler=scaler, classes=cuts.classes)
 

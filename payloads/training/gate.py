@@ -24,8 +24,11 @@ def submit(
     data: Prepared,
     client: mlflow.MlflowClient,
     run: TrackedRun,
+    objection: str | None = None,
 ) -> dict[str, Any]:
     """Log `classifier` with `run` and make it the champion if it passes; the run's result, whichever way it went.
+
+    `objection` says why it must not become the champion even if it passes the gate.
 
     May be repeated: what an earlier attempt has logged or registered is found and not made again.
     """
@@ -41,6 +44,8 @@ def submit(
     champion = register.load_champion(client, settings.model_name)
     rival = None if champion is None else evaluate.evaluate(champion.model, data.test, classes)
     verdict = evaluate.judge(evaluation, rival, settings.gate_accuracy)
+    if verdict.passed and objection:
+        verdict = evaluate.Verdict(False, objection)
     version = None
     if verdict.passed:
         tags = {"accuracy": f"{evaluation.accuracy:.4f}", "run": settings.run_name, "dataset": manifest.fingerprint}

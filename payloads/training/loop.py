@@ -21,9 +21,10 @@ from payloads.training.steps import Progress, evaluate_epoch, train_epoch
 
 
 def train_loop(config: dict[str, Any]) -> None:
-    """Train from the newest whole checkpoint, or from nothing, to the last epoch or until it no longer gets better.
+    """Train from the newest whole checkpoint, or from the start, to the last epoch or until it no longer gets better.
 
-    `config`: settings (TrainSettings as a dict), features (number of inputs), classes (number of outputs).
+    `config`: settings (TrainSettings as a dict), features (number of inputs), classes (number of outputs), weights (the
+    network's at the start, or None for random ones).
     Reports after each epoch: epoch (from 1), epochs, loss, validation_loss, accuracy, learning_rate, seconds; and on a
     notice that a node goes away: epoch, epochs, step and an infinite validation_loss, as it is nobody's best.
     """
@@ -35,9 +36,10 @@ def train_loop(config: dict[str, Any]) -> None:
     seeds.seed_everything(settings.seed + rank)
     if settings.deterministic:
         seeds.only_repeatable_kernels()
-    model = ray.train.torch.prepare_model(
-        Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
-    )
+    network = Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
+    if config["weights"]:
+        network.load_state_dict(config["weights"])
+    model = ray.train.torch.prepare_model(network)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.epochs)
     state = State(getattr(model, "module", model), optimizer, schedule, rank, world)
