@@ -34,5 +34,6 @@ def objection(comparison: Comparison, alpha: float) -> str | None:
         return None
     return (
         f"it has forgotten earlier partitions: of their {comparison.rows} held-out rows it loses "
-        f"{comparison.lost} that the champion gets right and gains {comparison.gained} (p = {comparison.p_value:.2g}, below {alpha:g})"
+        f"{comparison.lost} that the champion gets right and gains {comparison.gained} "
+        f"(p = {comparison.p_value:.2g}, below {alpha:g})"
     )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import mlflow
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from drivers import Output, drive
 from services import BUCKET, Mlflow
 
 from payloads.common.settings import read_platform
 from payloads.common.storage import Storage, open_storage
-from payloads.continuous import sample, train
+from payloads.continuous import train
 
 ROOT = f"s3://{BUCKET}/continuous"
 MODEL = "digits-continuous"
