@@ -86,7 +86,7 @@ def _divided(
     import ray.data
 
     files = [storage.path(file) for partition in partitions for file in partition.files]
-    read = ray.data.read_parquet(files, filesystem=storage.filesystem, columns=list(COLUMNS))
+    read = ray.data.read_parquet(files, filesystem=storage.filesystem).select_columns(list(COLUMNS))
     usable = read.map_batches(_usable, fn_kwargs={"labels": settings.labels}).materialize()
     left = usable.count()
     if not left:
