@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import sys
 import time
@@ -28,8 +29,8 @@ def run_name(template: str, schedule: str, job: str, uid: str) -> str:
 
     Never the Job's own name: KubeRay calls its submitter, a Job too, as it calls the run.
     """
-    minute = job.removeprefix(f"{schedule}-")
-    return f"{template}-{minute if minute.isdigit() and len(minute) <= 8 else uid[:8]}"
+    minute = re.fullmatch(rf"{re.escape(schedule)}-(\d{{1,8}})", job)
+    return f"{template}-{minute[1] if minute else uid[:8]}"
 
 
 def run_of(template: dict[str, Any], name: str, job: str, uid: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_a_schedule_trains_on_what_is_new_then_finds_nothing_and_leaves_nothing(
 def nothing_left(deployed: Stacks) -> Iterator[None]:
     yield
     assert not {name for name in left("rayjobs") if name.startswith("continuous")}
-    api = config.new_client_from_config(deployed.environment["KUBECONFIG"])
+    api = config.new_client_from_config(os.environ["KUBECONFIG"])
     selector = f"manta/stack={STACK}"
     assert not client.BatchV1Api(api).list_namespaced_cron_job(NAMESPACE, label_selector=selector).items
     assert not client.BatchV1Api(api).list_namespaced_job(NAMESPACE, label_selector=selector).items
@@ -69,14 +70,15 @@ def nothing_left(deployed: Stacks) -> Iterator[None]:
 
 def runs() -> list[dict[str, Any]]:
     """RayJobs of the schedule, without their template."""
-    listed: Any = client.CustomObjectsApi(config.new_client_from_config()).list_namespaced_custom_object(
+    api = client.CustomObjectsApi(config.new_client_from_config(os.environ["KUBECONFIG"]))
+    listed: Any = api.list_namespaced_custom_object(
         "ray.io", "v1", NAMESPACE, "rayjobs", label_selector=f"manta/stack={STACK},manta/role!=template"
     )
     return listed["items"]
 
 
 def result_of(name: str) -> Mapping[str, Any]:
-    core = client.CoreV1Api(config.new_client_from_config())
+    core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
     (pod, *_) = core.list_namespaced_pod(NAMESPACE, label_selector=f"job-name={name}").items
     log = core.read_namespaced_pod_log(pod.metadata.name, NAMESPACE, _preload_content=False).data.decode()
     result = parse_result(log.splitlines())
