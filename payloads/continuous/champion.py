@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import mlflow
 import torch
-from mlflow.exceptions import MlflowException
 from torch import nn
 
 from payloads.continuous.settings import ContinuousSettings
@@ -81,12 +79,19 @@ def of_settings(settings: ContinuousSettings, partitions: dict[str, str]) -> Lin
 
 
 def find(client: mlflow.MlflowClient, name: str) -> Champion | None:
-    """The model that the alias points to; raises PayloadError if it cannot be loaded."""
+    """The model that the alias points to; raises PayloadError if it cannot be loaded.
+
+    Only who holds the lease may ask.
+    """
     found = register.load_champion(client, name)
     if found is None:
         return None
     run_id = client.get_model_version(name, found.version).run_id
-    return Champion(str(found.version), run_id, found.model, _read(run_id))
+    lineage = _read(client, run_id)
+    if lineage is not None and client.get_run(run_id).info.status != "FINISHED":
+        # Its driver died when the model was registered and before that was noted; there is nothing left to do.
+        client.set_terminated(run_id, "FINISHED")
+    return Champion(str(found.version), run_id, found.model, lineage)
 
 
 def leave(client: mlflow.MlflowClient, run_id: str, lineage: Lineage) -> None:
@@ -94,11 +99,7 @@ def leave(client: mlflow.MlflowClient, run_id: str, lineage: Lineage) -> None:
     client.log_dict(run_id, asdict(lineage), FILE)
 
 
-def _read(run_id: str) -> Lineage | None:
-    try:
-        values: dict[str, Any] = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILE}"))
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
-            return None
-        raise
-    return Lineage(**values)
+def _read(client: mlflow.MlflowClient, run_id: str) -> Lineage | None:
+    if FILE not in [entry.path for entry in client.list_artifacts(run_id)]:
+        return None
+    return Lineage(**json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILE}")))

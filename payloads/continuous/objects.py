@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from payloads.common.errors import PayloadError
 from payloads.common.settings import Platform
-from payloads.common.storage import tries
+from payloads.common.storage import first_line, tries
 
 # 409 is AWS's answer to two conditional writes of one object at the same moment.
 _LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -26,6 +28,18 @@ class Found:
     path: str
     etag: str
     size: int
+
+
+@contextlib.contextmanager
+def explained(platform: Platform) -> Iterator[None]:
+    """Turn errors of S3's client into one sentence that names the server and the setting."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        server = f"S3 at {platform.s3_endpoint or 'AWS'} (AWS_ENDPOINT_URL)"
+        raise PayloadError(
+            f"{server} refused a request or did not answer ({first_line(error)}): mend that and start the run again"
+        ) from error
 
 
 class Objects:

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     from payloads.common import storage as object_storage
     from payloads.continuous import sample
     from payloads.continuous.lease import HeldError, Lease
-    from payloads.continuous.objects import Objects
+    from payloads.continuous.objects import Objects, explained
 
     storage = object_storage.open_storage(platform)
     object_storage.check_storage(storage, platform)
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     objects = Objects(platform)
     path = f"continuous-runs/{settings.model_name}.json"
     try:
-        with Lease(objects, path, settings.run_name, settings.lease_s) as lease:
+        with explained(platform), Lease(objects, path, settings.run_name, settings.lease_s) as lease:
             _run(settings, platform, storage, objects, lease)
     except HeldError as error:
         reporting.progress(f"nothing is done: {error}, and there is one at a time")

@@ -202,6 +202,27 @@ def test_weights_that_do_not_fit_are_no_start(look: Look, change: dict[str, obje
     assert words in found.notes[0]
 
 
+def test_a_run_that_died_when_its_model_was_registered_counts_as_finished(
+    look: Look, second: Output, client: mlflow.MlflowClient
+) -> None:
+    client.set_terminated(second.result["run_id"], "KILLED")
+    assert look().champion.version == second.result["version"]
+    assert client.get_run(second.result["run_id"]).info.status == "FINISHED"
+
+
+def test_a_champion_that_nothing_is_known_of_is_no_start(
+    look: Look, second: Output, client: mlflow.MlflowClient
+) -> None:
+    version = client.get_model_version(MODEL, second.result["version"])
+    other = client.create_run(client.create_experiment("foreign"))
+    client.create_registered_model("foreign")
+    copy = client.create_model_version("foreign", version.source, run_id=other.info.run_id)
+    client.set_registered_model_alias("foreign", "champion", copy.version)
+    found = look(model_name="foreign")
+    assert not found.warm
+    assert "nothing says what it has seen" in found.notes[0]
+
+
 def test_a_second_run_gives_way_to_one_that_is_alive(third: Output, objects: Objects) -> None:
     with Lease(objects, f"continuous-runs/{MODEL}.json", "another", 2):
         output = run()
