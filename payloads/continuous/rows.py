@@ -97,7 +97,7 @@ def _divided(
 
 def _usable(batch: pipeline.Batch, labels: tuple[str, ...]) -> pipeline.Batch:
     """The rows that could have come from a scan and whose label is known."""
-    pixels = np.stack(batch["pixels"]).astype(np.float32)
+    pixels = pipeline.matrix(batch["pixels"])
     in_range = (pixels >= 0) & (pixels <= INTENSITY_MAX)  # false for what is not a number
     good = in_range.all(axis=1) & np.isin(batch["label"].astype(str), labels)
     return {name: values[good] for name, values in {**batch, "pixels": pixels}.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from payloads.common.errors import PayloadError
 from payloads.common.storage import Storage
 from payloads.data import splits
-from payloads.data.digits import Manifest
+from payloads.data.digits import PIXELS, Manifest
 from payloads.data.scaler import Moments, Scaler
 
 if TYPE_CHECKING:
@@ -74,10 +74,15 @@ def _encode(batch: Batch, cuts: splits.Cuts) -> Batch:
     target = np.searchsorted(np.asarray(cuts.classes), batch["label"].astype(str)).astype(np.int64)
     return {
         "id": batch["id"],
-        "pixels": np.stack(batch["pixels"]).astype(np.float32),
+        "pixels": matrix(batch["pixels"]),
         "target": target,
         "split": splits.assign(batch["id"], target, cuts),
     }
+
+
+def matrix(pixels: np.ndarray) -> np.ndarray:
+    """A batch's pixels as float32 of shape (rows, 64), also where no row is left."""
+    return np.stack(pixels).astype(np.float32) if len(pixels) else np.zeros((0, PIXELS), np.float32)
 
 
 def _only(dataset: ray.data.Dataset, name: str) -> ray.data.Dataset:

@@ -7,11 +7,11 @@ import pytest
 
 from payloads.common.cli import parse
 from payloads.common.errors import PayloadError
-from payloads.continuous import forgetting, sample
+from payloads.continuous import forgetting, rows, sample
 from payloads.continuous.objects import Found
 from payloads.continuous.partitions import fingerprints, partitions, plan
 from payloads.continuous.settings import ContinuousSettings
-from payloads.data import splits
+from payloads.data import pipeline, splits
 from payloads.data.digits import build_table
 from payloads.training.paired import Comparison
 
@@ -81,6 +81,24 @@ def test_a_loss_that_chance_explains_is_no_forgetting(gained: int, lost: int, fo
     if reason:
         assert f"loses {lost}" in reason
         assert f"gains {gained}" in reason
+
+
+def test_only_rows_that_could_come_from_a_scan_and_have_a_known_label_are_used() -> None:
+    pixels = np.full((4, 64), 3.0, np.float32)
+    pixels[1, 5], pixels[2, 5] = np.nan, 17
+    batch = {"id": np.arange(4), "pixels": pixels, "label": np.array(["1", "1", "1", "x"])}
+    assert rows._usable(batch, ("0", "1"))["id"].tolist() == [0]
+    none = rows._usable(rows._usable({**batch, "label": np.array(["x"] * 4)}, ("0", "1")), ("0", "1"))
+    assert pipeline._encode(none, splits.Cuts(42, ("0", "1"), (0.1, 0.1), (0.2, 0.2)))["pixels"].shape == (0, 64)
+
+
+def test_what_is_replayed_is_a_share_that_another_run_draws_anew() -> None:
+    batch = {"id": np.arange(4000)}
+    first, second = (set(rows._sample(batch, 0.25, seed)["id"].tolist()) for seed in (1, 2))
+    assert len(first) == pytest.approx(1000, rel=0.1)
+    assert len(first & second) < 0.4 * len(first)
+    assert rows._sample(batch, 0, 1)["id"].size == 0
+    assert rows._sample(batch, 1, 1)["id"].size == 4000
 
 
 def test_the_samples_days_are_all_digits_once() -> None:
