@@ -13,6 +13,7 @@ from infra.monitoring.monitors import PART
 from infra.ray.cluster import AUTOSCALER_METRICS_PORT, DASHBOARD_METRICS_PORT, HEAD_PORTS, ROLE_LABEL
 from infra.ray.demand import ROLE as DEMAND
 from infra.ray.job import SUBMITTER
+from infra.ray.schedule import ROLE as SCHEDULE
 from infra.settings.platform import NetworkSettings, PlatformSettings
 
 # KubeRay sets this label on every Ray pod and lets nobody override it.
@@ -59,6 +60,7 @@ def network_manifests(settings: PlatformSettings, net: NetworkSettings) -> dict[
         "ray-submitter": _policy(
             "ray-submitter", ray, {ROLE_LABEL: SUBMITTER}, None, [_rule("to", [ray_pods], DASHBOARD)]
         ),
+        "ray-schedule": _policy("run-schedule", ray, {ROLE_LABEL: SCHEDULE}, [], [api]),
         "ray-upload": _policy("bundle-upload", ray, {ROLE_LABEL: "upload"}, None, storage),
         "operator": _policy(
             "kuberay-operator",

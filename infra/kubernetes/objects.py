@@ -27,6 +27,7 @@ def _classes() -> dict[tuple[str, str], Any]:
         ("apps/v1", "DaemonSet"): lambda: k8s.apps.v1.DaemonSet,
         ("apps/v1", "Deployment"): lambda: k8s.apps.v1.Deployment,
         ("batch/v1", "Job"): lambda: k8s.batch.v1.Job,
+        ("batch/v1", "CronJob"): lambda: k8s.batch.v1.CronJob,
         ("networking.k8s.io/v1", "Ingress"): lambda: k8s.networking.v1.Ingress,
         ("networking.k8s.io/v1", "NetworkPolicy"): lambda: k8s.networking.v1.NetworkPolicy,
         ("storage.k8s.io/v1", "StorageClass"): lambda: k8s.storage.v1.StorageClass,

@@ -10,7 +10,7 @@ import pulumi
 from infra import contract
 from infra.layers.cluster import options
 from infra.layers.waiting import exists, in_background, unknown
-from infra.ray import bundle, capacity, cluster, job, naming, rules
+from infra.ray import bundle, capacity, cluster, job, naming, rules, schedule
 from infra.ray.cluster_api import KubernetesApi
 from infra.ray.specs import ClusterSpec
 from infra.ray.wait import Wanted, wait_for_run
@@ -19,7 +19,10 @@ from infra.stack import StackName
 
 
 async def build(stack: StackName, settings: TrainSettings, project: Path) -> dict[str, Any]:
-    """Bundle and RayJob, checked before either is sent; then, by choice, the run's end and result."""
+    """Bundle and RayJob, checked before either is sent; then, by choice, the run's end and result.
+
+    With a schedule the RayJob is what runs are made of, and the stack is up when they can be.
+    """
     capacity.check_training(settings, str(stack))
     code = bundle.build(project / settings.bundle)
     bundle.check_module(code, settings.entrypoint, "entrypoint", str(stack))
@@ -34,6 +37,11 @@ async def build(stack: StackName, settings: TrainSettings, project: Path) -> dic
         code.encoded,
         cluster.labels(str(stack), spec.name),
     )
+    if settings.schedule:
+        wanted = schedule.ScheduleSpec(spec, settings.schedule)
+        made = schedule.schedule_manifests(wanted)
+        schedule.ScheduledRuns("runs", manifest, config_map, made, options(platform))
+        return {"schedule": wanted.title, "namespace": around.namespace, "bundle": code.hash}
     run = job.Run("run", manifest, config_map, options(platform))
     outputs: dict[str, Any] = {"run": spec.name, "namespace": around.namespace, "bundle": code.hash}
     if settings.wait:
@@ -47,9 +55,14 @@ def run_of(stack: StackName, settings: TrainSettings) -> str:
 
 
 def job_spec(stack: StackName, settings: TrainSettings, platform: contract.Contract, code: str) -> job.JobSpec:
-    """Settings and contract joined. A run is its name, code, image and parameters, and is called by their hash."""
+    """Settings and contract joined. A run is its name, code, image and parameters, and is called by their hash.
+
+    Those of a schedule are called by their time.
+    """
     image = settings.image or platform.image
-    name = naming.run_name(run_of(stack, settings), code, image, settings.parameters)
+    name = run_of(stack, settings)
+    if not settings.schedule:
+        name = naming.run_name(name, code, image, settings.parameters)
     trainer = settings.trainer
     flags = {
         "run_name": name,
@@ -77,6 +90,7 @@ def job_spec(stack: StackName, settings: TrainSettings, platform: contract.Contr
         deadline_seconds=settings.deadline_seconds,
         retries=settings.retries,
         ttl_seconds=settings.ttl_seconds,
+        template=settings.schedule is not None,
     )
 
 

@@ -14,6 +14,7 @@ from infra.kubernetes.objects import register
 from infra.kubernetes.security import container_context, pod_context, resources
 from infra.ray import cluster
 from infra.ray.specs import BUNDLE_FILE, ClusterSpec
+from infra.ray.starter import TEMPLATE_ROLE
 
 API_VERSION = "ray.io/v1"
 SUBMITTER = "submitter"
@@ -29,6 +30,7 @@ class JobSpec:
     deadline_seconds: int
     retries: int
     ttl_seconds: int
+    template: bool = False  # what a schedule makes its runs of; does not run itself
 
 
 def entrypoint(module: str, flags: Mapping[str, Any]) -> str:
@@ -41,13 +43,14 @@ def entrypoint(module: str, flags: Mapping[str, Any]) -> str:
 
 def job_manifest(spec: JobSpec) -> dict[str, Any]:
     around = spec.cluster.around
+    role = {cluster.ROLE_LABEL: TEMPLATE_ROLE} if spec.template else {}
     return {
         "apiVersion": API_VERSION,
         "kind": "RayJob",
         "metadata": {
             "name": spec.name,
             "namespace": around.namespace,
-            "labels": cluster.labels(spec.cluster.stack, spec.cluster.run),
+            "labels": {**cluster.labels(spec.cluster.stack, spec.cluster.run), **role},
             # Green as soon as the operator has taken the run on; its end is awaited by infra.ray.wait, since no
             # annotation can tell a failure from a job that is still running.
             "annotations": {"pulumi.com/waitFor": "jsonpath={.status.jobDeploymentStatus}"},
@@ -64,6 +67,7 @@ def job_manifest(spec: JobSpec) -> dict[str, Any]:
             "rayClusterSpec": cluster.cluster_spec(spec.cluster),
             "submitterPodTemplate": _submitter(spec),
             "submitterConfig": {"backoffLimit": 2},
+            **({"suspend": True} if spec.template else {}),
         },
     }
 

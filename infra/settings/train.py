@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from infra.settings.base import Count, Image, Name, Positive, Seconds, Settings
 from infra.settings.ray import Head, Preemption, Workers
+from infra.settings.schedule import Schedule
 
 # What the trainer's own settings are called on its command line; they come from `workers` and `trainer`.
 RESERVED_PARAMETERS = ("run_name", "num_workers", "cpus_per_worker", "gpus_per_worker")
@@ -34,7 +35,10 @@ class Trainer(Settings):
 
 
 class TrainSettings(Settings):
-    """`deadlineSeconds` counts per attempt, as KubeRay does; `retries` attempts follow the first."""
+    """`deadlineSeconds` counts per attempt, as KubeRay does; `retries` attempts follow the first.
+
+    With a `schedule` the stack starts no run itself, and waits for none.
+    """
 
     run: Name = "train"
     entrypoint: str
@@ -49,6 +53,7 @@ class TrainSettings(Settings):
     ttl_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = 3600
     preemption: Preemption = Preemption()
     wait: bool = True
+    schedule: Schedule | None = None
     bundle: str = "payloads"
 
     @field_validator("entrypoint")

@@ -20,7 +20,10 @@ _ENDED_BADLY = ("Failed", "ValidationFailed")
 
 
 def failed_runs(engine: Engine, stack: str) -> list[str]:
-    """Names of the RayJobs of `stack` that have failed; empty where there is neither a run nor KubeRay."""
+    """Names of the RayJobs of `stack` that have failed; empty where there is neither a run nor KubeRay.
+
+    Those that a schedule has made are left to it.
+    """
     command = ["kubectl", "get", "rayjobs.ray.io", "--namespace", NAMESPACE, "--selector", f"{STACK_LABEL}={stack}"]
     found = subprocess.run(
         [*command, "--output", "json"],
@@ -29,7 +32,12 @@ def failed_runs(engine: Engine, stack: str) -> list[str]:
     if found.returncode:
         return []
     jobs = json.loads(found.stdout)["items"]
-    return [job["metadata"]["name"] for job in jobs if job.get("status", {}).get("jobDeploymentStatus") in _ENDED_BADLY]
+    return [
+        job["metadata"]["name"]
+        for job in jobs
+        if job.get("status", {}).get("jobDeploymentStatus") in _ENDED_BADLY
+        and not job["metadata"].get("ownerReferences")
+    ]
 
 
 def job_urns(engine: Engine, stack: str) -> list[str]:

@@ -13,9 +13,9 @@ from local.errors import MantaError
 from local.settings import load
 from ops.exits import Exit
 from ops.promote.models import Registry
-from ops.promote.paired import Comparison, Outcome, compare
 from ops.promote.stackfile import pin, read_model
 from ops.show import Json, as_json
+from payloads.training.paired import Comparison, Outcome, compare
 
 _WORDS: dict[Outcome, str] = {
     "better": "the challenger is better",

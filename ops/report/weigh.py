@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from infra.plain import section
 from infra.quantity import parse_quantity
+from infra.ray.cluster import ROLE_LABEL
+from infra.ray.starter import TEMPLATE_ROLE
 from ops.prices.table import Table
 from ops.report.costs import Bill, bill, limits, ray_cluster, ray_groups
 from ops.report.preview import Change, Inputs, Preview, Violation
@@ -118,6 +121,9 @@ def _meanings(preview: Preview) -> Iterator[str]:
     for change in preview.changes:
         if change.type == RAY_JOB:
             name = _object_name(change)
+            if _is_template(change):
+                yield _schedule(name, change)
+                continue
             match change.operation:
                 case "replace":
                     yield f"run {name} starts again as a new RayJob, from its last checkpoint if its name stays"
@@ -129,6 +135,18 @@ def _meanings(preview: Preview) -> Iterator[str]:
                     yield f"run {name}: KubeRay ignores changes of a submitted RayJob"
         elif change.type == RAY_SERVICE:
             yield _service(change)
+
+
+def _schedule(name: str, change: Change) -> str:
+    if change.operation == "create":
+        return f"runs of {name} will start by the clock: {_size(change)} each"
+    if change.operation == "delete":
+        return f"no more runs of {name} start by the clock, and those that are there end"
+    return f"the next run of {name} by the clock is of the new form; one that goes on stays as it is"
+
+
+def _is_template(change: Change) -> bool:
+    return section(change.new or change.old, "metadata", "labels").get(ROLE_LABEL) == TEMPLATE_ROLE
 
 
 def _service(change: Change) -> str:

@@ -26,7 +26,7 @@ Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where the run
 @app.command(name="list")
 def show(namespace: Namespace = RAY_NAMESPACE, json: Json = False) -> None:
     """List the runs in the cluster, the newest first."""
-    runs, now = _runs(Cluster(), namespace), moments.now()
+    runs, now = [run for run in _runs(Cluster(), namespace) if not run.template], moments.now()
     if json:
         as_json([run.as_dict(now) for run in runs])
         return
@@ -112,6 +112,8 @@ def clean(
     limit = moments.length(older_than)
     runs = [] if by_update else _runs(Cluster(), namespace)
     found = stacks.forgotten(stacks.listed(), runs, limit, moments.now())
+    if by_update:
+        found = [each for each in found if "schedule" not in stacks.outputs(each.stack)]
     if json:
         as_json([asdict(each) for each in found])
     elif not found:
@@ -134,9 +136,14 @@ def _one(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
     jobs = cluster.list("rayjobs", namespace)
     for job in reversed(jobs):
         run = from_job(job)
-        if name in (run.name, run.stack, job["metadata"]["name"]):
+        if run.template and name == run.name:
+            raise MantaError(
+                f"{name} is no run but what the schedule of {run.stack} makes its runs of: `python -m ops runs list` "
+                "shows those, and manta:schedule.suspend holds the schedule"
+            )
+        if not run.template and name in (run.name, run.stack, job["metadata"]["name"]):
             return job
-    known = ", ".join(sorted(job["metadata"]["name"] for job in jobs)) or "none"
+    known = ", ".join(sorted(job["metadata"]["name"] for job in jobs if not from_job(job).template)) or "none"
     raise MantaError(f"there is no run {name} in namespace {namespace}: there are {known}")
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from infra.plain import entries, section
-from infra.ray.cluster import RUN_LABEL, STACK_LABEL
+from infra.ray.cluster import ROLE_LABEL, RUN_LABEL, STACK_LABEL
+from infra.ray.starter import TEMPLATE_ROLE
 from infra.ray.wait import RESULT_ANNOTATION
 from ops import moments
 
@@ -19,7 +20,10 @@ GPU = "nvidia.com/gpu"
 
 @dataclass(frozen=True)
 class Run:
-    """`state` is KubeRay's word for it. `attempts` counts from 1; `gpus` is the most that it may use at once."""
+    """`state` is KubeRay's word for it. `attempts` counts from 1; `gpus` is the most that it may use at once.
+
+    `template`: no run, but what a schedule makes its runs of.
+    """
 
     name: str
     stack: str
@@ -31,6 +35,7 @@ class Run:
     gpus: float
     cluster: str
     result: Mapping[str, Any]
+    template: bool = False
 
     @property
     def over(self) -> bool:
@@ -72,6 +77,7 @@ def from_job(job: Mapping[str, Any]) -> Run:
         gpus=_gpus(section(spec, "rayClusterSpec")),
         cluster=str(status.get("rayClusterName") or ""),
         result=_result(metadata),
+        template=labels.get(ROLE_LABEL) == TEMPLATE_ROLE,
     )
 
 

@@ -41,7 +41,8 @@ def forgotten(
 ) -> list[Forgotten]:
     """Stacks of named runs that ended, or were last touched, more than `older_than` seconds ago.
 
-    A run that goes on is never among them, however old it is; nor is the standing run of an environment.
+    A run that goes on is never among them, however old it is; nor is the standing run of an environment, nor a stack
+    whose runs start by the clock: it waits for the next.
     """
     by_stack: dict[str, list[Run]] = {}
     for run in runs:
@@ -49,7 +50,7 @@ def forgotten(
     found: list[Forgotten] = []
     for stack in stacks:
         own = by_stack.get(stack.name, [])
-        if not RUN_STACK.fullmatch(stack.name) or any(not run.over for run in own):
+        if not RUN_STACK.fullmatch(stack.name) or any(run.template or not run.over for run in own):
             continue
         ends = [run.ended for run in own if run.ended] or [stack.updated]
         moment = max((end for end in ends if end), default=None)

@@ -52,7 +52,7 @@ def look(cluster: Cluster, namespace: str, name: str) -> View:
 
 
 def _run(cluster: Cluster, namespace: str, name: str) -> Run:
-    runs = [from_job(job) for job in cluster.list("rayjobs", namespace)]
+    runs = [run for run in map(from_job, cluster.list("rayjobs", namespace)) if not run.template]
     matching = [run for run in runs if name in (run.name, run.stack)]
     if not matching:
         known = ", ".join(sorted(run.name for run in runs)) or "none"

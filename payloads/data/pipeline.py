@@ -10,7 +10,7 @@ import numpy as np
 from payloads.common.errors import PayloadError
 from payloads.common.storage import Storage
 from payloads.data import splits
-from payloads.data.digits import Manifest
+from payloads.data.digits import PIXELS, Manifest
 from payloads.data.scaler import Moments, Scaler
 
 if TYPE_CHECKING:
@@ -49,10 +49,15 @@ def prepare(dataset: ray.data.Dataset, manifest: Manifest, fractions: splits.Fra
         cuts = splits.cut_points(keys["id"].to_numpy(), labels, fractions, seed)
     except ValueError as error:
         raise PayloadError(f"data set {manifest.name} cannot be split: {error}") from None
+    return divide(dataset, cuts)
+
+
+def divide(dataset: ray.data.Dataset, cuts: splits.Cuts, scaler: Scaler | None = None) -> Prepared:
+    """The three splits by `cuts`, standardised by `scaler` or else by one that is fitted on train."""
     # Materialised once: three splits and the scaler read it, and without this each would go back to S3.
     encoded = dataset.map_batches(_encode, fn_kwargs={"cuts": cuts}).materialize()
     raw = {name: _only(encoded, name) for name in (splits.TRAIN, splits.VALIDATION, splits.TEST)}
-    scaler = fit_scaler(raw[splits.TRAIN])
+    scaler = scaler or fit_scaler(raw[splits.TRAIN])
     ready = {name: part.map_batches(_scale, fn_kwargs={"scaler": scaler}).materialize() for name, part in raw.items()}
     return Prepared(**ready, scaler=scaler, classes=cuts.classes)
 
@@ -69,10 +74,15 @@ def _encode(batch: Batch, cuts: splits.Cuts) -> Batch:
     target = np.searchsorted(np.asarray(cuts.classes), batch["label"].astype(str)).astype(np.int64)
     return {
         "id": batch["id"],
-        "pixels": np.stack(batch["pixels"]).astype(np.float32),
+        "pixels": matrix(batch["pixels"]),
         "target": target,
         "split": splits.assign(batch["id"], target, cuts),
     }
+
+
+def matrix(pixels: np.ndarray) -> np.ndarray:
+    """A batch's pixels as float32 of shape (rows, 64), also where no row is left."""
+    return np.stack(pixels).astype(np.float32) if len(pixels) else np.zeros((0, PIXELS), np.float32)
 
 
 def _only(dataset: ray.data.Dataset, name: str) -> ray.data.Dataset:

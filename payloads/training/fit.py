@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
 import ray.data
 import ray.train
 import ray.train.torch
+import torch
 
 from payloads.common import checkpoints, reporting
 from payloads.common.errors import PayloadError
@@ -28,14 +29,26 @@ from payloads.training.watch import Event, Watch
 ROOM_WAIT_S = 120.0
 
 
-def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> ray.train.Checkpoint:
+def fit(
+    settings: TrainSettings,
+    storage: Storage,
+    data: Prepared,
+    run: TrackedRun,
+    key: str,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> ray.train.Checkpoint:
     """Train to the last epoch and return the checkpoint with the least validation loss.
 
+    The network starts with `weights`, or with random ones.
     Resumes from the newest checkpoint under `key`. Every epoch is in MLflow when it returns, including those of
     earlier attempts that were cut off before they were logged. Raises PayloadError when training fails for good.
     """
     check_room(settings)
-    config = {"features": len(data.scaler.mean), "classes": len(data.classes)}
+    config = {
+        "features": len(data.scaler.mean),
+        "classes": len(data.classes),
+        "weights": dict(weights) if weights else None,
+    }
     datasets = {
         "train": data.train.select_columns(list(COLUMNS)),
         "validation": data.validation.select_columns(list(COLUMNS)),

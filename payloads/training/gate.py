@@ -49,10 +49,12 @@ def submit(
     data: HeldOut,
     client: mlflow.MlflowClient,
     run: TrackedRun,
+    objection: str | None = None,
 ) -> dict[str, Any]:
     """Log `classifier` with `run` and make it the champion if it passes; the run's result, whichever way it went.
 
-    `classifier` is a module of float32 rows of pixels -> logits.
+    `classifier` is a module of float32 rows of pixels -> logits. `objection` says why it must not become the champion
+    even if it passes the gate.
     May be repeated: what an earlier attempt has logged or registered is found and not made again.
     """
     classes = len(data.classes)
@@ -67,6 +69,8 @@ def submit(
     champion = register.load_champion(client, settings.model_name)
     rival = None if champion is None else evaluate.evaluate(champion.model, data.test, classes)
     verdict = evaluate.judge(evaluation, rival, settings.gate_accuracy)
+    if verdict.passed and objection:
+        verdict = evaluate.Verdict(False, objection)
     version = None
     if verdict.passed:
         tags = {"accuracy": f"{evaluation.accuracy:.4f}", "run": settings.run_name, "dataset": manifest.fingerprint}

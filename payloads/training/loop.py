@@ -38,12 +38,16 @@ class Feed:
 def train_loop(config: dict[str, Any]) -> None:
     """`run_epochs` with the digits classifier.
 
-    `config`: settings (TrainSettings as a dict), features (number of inputs), classes (number of outputs).
+    `config`: settings (TrainSettings as a dict), features (number of inputs), classes (number of outputs), weights (the
+    network's at the start, or None for random ones).
     """
     settings = TrainSettings.model_validate(config["settings"])
 
     def network() -> Mlp:
-        return Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
+        made = Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
+        if config["weights"]:
+            made.load_state_dict(config["weights"])
+        return made
 
     def feed(device: torch.device, rank: int, world: int) -> Feed:
         shard = ray.train.get_dataset_shard("train")
@@ -56,7 +60,7 @@ def train_loop(config: dict[str, Any]) -> None:
 def run_epochs(
     settings: LoopSettings, network: Callable[[], nn.Module], feed: Callable[[torch.device, int, int], Feed]
 ) -> None:
-    """Train from the newest whole checkpoint, or from nothing, to the last epoch or until it no longer gets better.
+    """Train from the newest whole checkpoint, or from the start, to the last epoch or until it no longer gets better.
 
     `network` builds what is trained, a module of batches -> logits; `feed(device, rank, world)` is called once, if
     there is anything left to train.

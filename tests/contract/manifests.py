@@ -18,7 +18,7 @@ from infra.kubernetes.workload import server_manifest, service_manifest
 from infra.layers.serve import published, service_spec
 from infra.layers.train import job_spec
 from infra.layers.workbench import workbench_spec
-from infra.ray import demand, ingress, job, service, upload, workbench
+from infra.ray import demand, ingress, job, schedule, service, upload, workbench
 from infra.settings import PlatformSettings, ServeSettings, TrainSettings, WorkbenchSettings
 from infra.settings.monitoring import MonitoringSettings
 from infra.settings.scaling import ScalingSettings
@@ -57,6 +57,7 @@ TRAIN_SHAPES: dict[str, dict[str, Any]] = {
     "autoscaling": {"workers": {"min": 0, "max": 4, "cpus": 2, "memory": "4Gi", "idleTimeoutSeconds": 30}},
     "gpus": {"workers": {"count": 2, "cpus": 4, "gpus": 1, "memory": "8Gi"}, "trainer": {"gpusPerWorker": 1}},
     "no retries, no time to live": {"retries": 0, "ttlSeconds": 0, "environment": {"NCCL_DEBUG": "INFO"}},
+    "by the clock": {"schedule": {"cron": "0 3 * * 1-5", "timezone": "Europe/Berlin", "concurrency": "replace"}},
     "awkward parameters": {"parameters": {"note": 'it\'s $HOME; `rm -rf` "x"', "fast": True, "lr": 1e-05}},
 }
 SERVE_SHAPES: dict[str, dict[str, Any]] = {
@@ -105,6 +106,15 @@ def ray_job(shape: str) -> dict[str, Any]:
     return job.job_manifest(job_spec(TRAIN, train_settings(shape), CONTRACT, CODE))
 
 
+def scheduled() -> dict[str, dict[str, Any]]:
+    """What starts runs by the clock, beside their template."""
+    settings = train_settings("by the clock")
+    assert settings.schedule
+    return schedule.schedule_manifests(
+        schedule.ScheduleSpec(job_spec(TRAIN, settings, CONTRACT, CODE), settings.schedule)
+    )
+
+
 def ray_service(shape: str) -> dict[str, Any]:
     return service.service_manifest(service_spec(SERVE, serve_settings(shape), CONTRACT, CODE, "7"))
 
@@ -141,6 +151,7 @@ def run_manifests() -> list[dict[str, Any]]:
         job.bundle_manifest("digits-bundle-c0de", "ray", "AAAA", {"manta/stack": "train-local"}),
         service.disruption_manifest(spec),
         upload.upload_manifest("digits", "serve-local", IMAGE, "digits-bundle-c0de", uri, around),
+        *scheduled().values(),
     ]
 
 

@@ -31,6 +31,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("platform-prod", "platform-prod", {}),
     ("train-local-fast", "train-local-fast", {}),
     ("train-local-fast, not awaited", "train-local-fast", {"wait": False, **AUTOSCALED}),
+    ("train-local-fast, by the clock", "train-local-fast", {"schedule": "0 3 * * *"}),
     ("platform-local, with logins", "platform-local", {"mlflow": {"authentication": True}}),
     ("serve-local", "serve-local", {}),
     ("serve-local, in place", "serve-local", {"rollout": "in_place"}),
@@ -62,6 +63,13 @@ def test_a_stack_of_its_own_names_its_run(standing: Engine) -> None:
     preview = standing.preview("train-local-fast")
     assert [name for name in preview.manifests if name.startswith("RayJob fast-")]
     assert [name for name in preview.manifests if name.startswith("ConfigMap train-local-fast-bundle-")]
+
+
+def test_runs_by_the_clock_are_made_of_a_run_that_the_policies_and_the_api_server_have_seen(standing: Engine) -> None:
+    manifests = standing.preview("train-local-fast", {"schedule": "0 3 * * *"}).manifests
+    assert manifests["RayJob fast"]["spec"]["suspend"] is True
+    (cron,) = [found for name, found in manifests.items() if name.startswith("CronJob ")]
+    assert cron["spec"]["schedule"] == "0 3 * * *"
 
 
 def test_a_followed_model_version_reaches_serve_and_no_pod(standing: Engine) -> None:

@@ -103,12 +103,12 @@ def test_every_image_is_named_by_digest(pod: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("pod", PODS)
-def test_only_the_operator_and_the_autoscalers_head_get_a_token(pod: dict[str, Any]) -> None:
+def test_only_operators_the_autoscalers_head_and_what_starts_runs_get_a_token(pod: dict[str, Any]) -> None:
     names = [container["name"] for container in pod["containers"]]
     if names in (["kuberay-operator"], ["prometheus-operator"]):
         return
     if pod.get("automountServiceAccountToken"):
-        assert names == ["ray-head"]
+        assert names in (["ray-head"], ["schedule"])
     else:
         assert pod["automountServiceAccountToken"] is False
 
@@ -254,6 +254,6 @@ def test_the_operator_may_do_nothing_outside_its_two_namespaces() -> None:
 
 
 def test_no_role_grants_everything() -> None:
-    for manifest in platform_manifests():
+    for manifest in [*platform_manifests(), *run_manifests()]:
         for rule in manifest.get("rules", []):
             assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]]

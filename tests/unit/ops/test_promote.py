@@ -15,8 +15,8 @@ from scipy.stats import binomtest
 
 from local.errors import MantaError
 from ops.promote import command, models
-from ops.promote.paired import compare, p_value
 from ops.promote.stackfile import pin, read_model
+from payloads.training.paired import compare, p_value
 from tests.own_mlflow import default_restored
 
 PROJECT = Path(__file__).resolve().parents[3]

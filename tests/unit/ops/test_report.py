@@ -175,6 +175,7 @@ def test_gpu_capacity_is_counted_before_and_after() -> None:
 
 
 SERVICE = ray_service("as in the repository")
+TEMPLATE = ray_job("by the clock")
 OTHER_CODE = changed(SERVICE, "spec/serveConfigV2", "applications: []")
 OTHER_POD = changed(SERVICE, "spec/rayClusterConfig/headGroupSpec/template/spec/enableServiceLinks", True)
 
@@ -188,6 +189,10 @@ OTHER_POD = changed(SERVICE, "spec/rayClusterConfig/headGroupSpec/template/spec/
         (step("replace", RAY_SERVICE, "service", SERVICE, OTHER_POD), "it does not answer meanwhile"),
         (step("create", RAY_JOB, "job", new=ray_job("gpus")), "starts: up to 9 CPUs, 19 GiB, 2 GPUs"),
         (step("replace", RAY_JOB, "job", ray_job("gpus"), ray_job("autoscaling")), "starts again as a new RayJob"),
+        (step("create", RAY_JOB, "template", new=TEMPLATE), "will start by the clock: up to 5 CPUs, 9 GiB each"),
+        (step("update", RAY_JOB, "template", TEMPLATE, changed(TEMPLATE, "spec/entrypoint", "true")),
+         "the next run of digits by the clock is of the new form"),
+        (step("delete", RAY_JOB, "template", TEMPLATE), "no more runs of digits start by the clock"),
     ],
 )  # fmt: skip
 def test_what_a_change_means_for_runs_and_endpoints_is_said(change: Step, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -81,6 +82,31 @@ def test_runs_are_listed_with_their_results(serve: Serve) -> None:
     text = call("runs", "list").stdout
     assert "0.9591" in text
     assert "(AppFailed)" in text
+
+
+def made_by_the_clock() -> list[dict[str, Any]]:
+    """A schedule's template, and a run that it was made to."""
+    template, run = job("Suspended", "nightly", "train-local-nightly"), job("Running", "nightly-29384720")
+    template["metadata"]["labels"]["manta/role"] = "template"
+    run["metadata"]["labels"]["manta/stack"] = "train-local-nightly"
+    return [template, run]
+
+
+def test_what_runs_are_made_of_is_no_run(serve: Serve) -> None:
+    api = serve({"rayjobs": made_by_the_clock()})
+    assert [each["run"] for each in json.loads(call("runs", "list", "--json").stdout)] == ["nightly-29384720"]
+    assert "manta:schedule.suspend holds the schedule" in str(call("runs", "resume", "nightly").exception)
+    assert api.changes == [], "resumed, the template would run beside its schedule"
+    assert call("runs", "stop", "train-local-nightly").exit_code == 0
+    assert [path.rsplit("/", 1)[-1] for path, _ in api.changes] == ["nightly-29384720"]
+
+
+def test_a_stack_whose_runs_start_by_the_clock_is_never_forgotten() -> None:
+    template, run = map(from_job, made_by_the_clock())
+    stack = Stack("train-local-nightly", NOW - datetime.timedelta(days=300), 7)
+    old = dataclasses.replace(run, state="Complete", ended=NOW - datetime.timedelta(days=200))
+    assert forgotten([stack], [template, old], 7 * DAY, NOW) == []
+    assert forgotten([stack], [old], 7 * DAY, NOW) != [], "by its runs alone it would be"
 
 
 def test_a_run_is_stopped_and_resumed_by_suspending_its_rayjob(serve: Serve) -> None:

@@ -26,6 +26,8 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("ray-versions-pinned", bent(run(), f"{HEAD}/template/spec/containers/0/image", TAGGED), "is of Ray 2.59.0"),
     ("ray-versions-pinned", bent(run(), "spec/submitterPodTemplate/spec/containers/0/image", "ray"),
      "submitter: image"),
+    ("ray-versions-pinned", bent(ray_job("by the clock"), f"{HEAD}/template/spec/containers/0/image", "ray"),
+     "head group: image ray is not named by digest"),
     ("ray-head-idle", bent(run(), f"{HEAD}/rayStartParams", {}), "the head offers all its CPUs"),
     ("ray-head-idle", bent(endpoint(), "spec/rayClusterConfig/headGroupSpec/rayStartParams/num-cpus", "2"), "offers 2"),
     ("ray-serve-ongoing", bent(endpoint(), f"{DEPLOYMENT}/max_ongoing_requests", None), "is not set"),

@@ -17,6 +17,7 @@ from tests.contract.manifests import (
     ray_job,
     ray_service,
     run_manifests,
+    scheduled,
 )
 from tests.unit.policies import test_checklist, test_workbench_and_ingress
 from tests.unit.policies.analyzer import MANDATORY, PACK, UNKNOWN, Analyzer, changed, kind_of
@@ -25,6 +26,7 @@ from tests.unit.policies.good import bent, with_variable
 SPOT, ON_DEMAND = ({"karpenter.sh/capacity-type": value} for value in ("spot", "on-demand"))
 DEPLOYMENT = "serve:applications/0/deployments/0"
 JOB, HEAD, WORKERS = ray_job("gpus"), "spec/rayClusterSpec/headGroupSpec", "spec/rayClusterSpec/workerGroupSpecs/0"
+CRON = scheduled()["schedule"]
 SERVICE = ray_service("as in the repository")
 SERVICE_HEAD, SERVICE_WORKERS = "spec/rayClusterConfig/headGroupSpec", "spec/rayClusterConfig/workerGroupSpecs/0"
 POD, CONTAINER = f"{WORKERS}/template/spec", f"{WORKERS}/template/spec/containers/0"
@@ -152,6 +154,7 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ("pods-restricted", "", bent(JOB, f"{CONTAINER}/securityContext/privileged", True), "privileged"),
     ("pods-restricted", "", bent(JOB, f"{CONTAINER}/securityContext", None), "runAsNonRoot|capabilities do not drop"),
     ("pods-restricted", "", bent(JOB, f"{POD}/hostNetwork", True), "hostNetwork is true"),
+    ("pods-restricted", "", bent(CRON, "spec/jobTemplate/spec/template/spec/hostPID", True), "hostPID is true"),
     ("pods-restricted", "", bent(JOB, f"{POD}/volumes", [{"name": "v", "hostPath": {"path": "/"}}]), "is a hostPath"),
     ("pods-restricted", "", bent(JOB, f"{CONTAINER}/securityContext/capabilities/add", ["SYS_ADMIN"]), "SYS_ADMIN"),
     ("pods-allowed-registries", "", bent(JOB, f"{CONTAINER}/image", "docker.io/evil/ray@sha256:" + "a" * 64),

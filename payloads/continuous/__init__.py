@@ -1,0 +1,1 @@
+"""Training that goes on as data comes in: `python -m payloads.continuous.train --help`."""
