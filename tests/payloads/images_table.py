@@ -47,13 +47,17 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
+def flipped(body: bytes, place: int) -> bytes:
+    return body[:place] + bytes([body[place] ^ 4]) + body[place + 1 :]
+
+
 def _saved(image: np.ndarray, kind: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, kind)
     return stream.getvalue()
 
 
-SHEET = np.tile(np.arange(96, dtype=np.uint8), (96, 1))
+SHEET = np.random.default_rng(0).integers(0, 255, (96, 96), np.uint8)
 
 BAD_IMAGES = [
     BadImage("empty", PNG, b"", 400, "the body is empty"),
@@ -61,9 +65,9 @@ BAD_IMAGES = [
     BadImage("a GIF", PNG, b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", 400, "not a PNG"),
     BadImage("only the magic of a PNG", PNG, b"\x89PNG\r\n\x1a\n", 400, "not a PNG or JPEG image"),
     BadImage("only the magic of a JPEG", JPEG, b"\xff\xd8\xff", 400, "not a PNG or JPEG image"),
-    BadImage("a PNG cut off", PNG, as_png(SHEET)[:120], 400, "damaged or cut off"),
-    BadImage("a JPEG cut off", JPEG, as_jpeg(SHEET)[:400], 400, "damaged or cut off"),
-    BadImage("a PNG with a flipped bit", PNG, as_png(SHEET).replace(b"IDAT", b"IDAX"), 400, "damaged or cut off"),
+    BadImage("a PNG cut off", PNG, as_png(SHEET)[:4000], 400, "damaged or cut off"),
+    BadImage("a JPEG cut off", JPEG, as_jpeg(SHEET)[:2000], 400, "damaged or cut off"),
+    BadImage("a PNG with a flipped bit", PNG, flipped(as_png(SHEET), 4000), 400, "damaged or cut off"),
     BadImage("many pixels in few bytes", PNG, bomb(30_000, 30_000), 422, "more than 16000000 pixels"),
     BadImage("more pixels than Pillow takes", PNG, bomb(2**31 - 1, 2**31 - 1), 422, "more than 16000000 pixels"),
     BadImage("pixels that are promised and missing", PNG, bomb(500, 500), 400, "damaged or cut off"),
