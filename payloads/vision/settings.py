@@ -23,8 +23,8 @@ class VisionSettings(RunSettings):
         default=42, ge=0, lt=2**31, description="seed of the split; models are comparable only under one split"
     )
 
-    epochs: int = Field(default=8, ge=1, le=10_000, description="epochs, each of new scenes")
-    scenes: int = Field(default=1536, ge=1, description="scenes of an epoch")
+    epochs: int = Field(default=6, ge=1, le=10_000, description="epochs, each of new scenes")
+    scenes: int = Field(default=1024, ge=1, description="scenes of an epoch")
     batch_size: int = Field(default=16, ge=2, description="scenes of a step")
     lr: float = Field(default=3e-3, gt=0, le=1, description="peak learning rate of AdamW")
     detector_width: int = Field(default=32, ge=4, le=1024, description="channels of the detector's layers")

@@ -1,4 +1,4 @@
-"""The parts of the pipeline alone: scenes, places, images that are none, words, HTTP with a binary body."""
+"""The stages of the pipeline alone: images that are none, words, and HTTP with a binary body."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import torch
+import schemathesis
+from hypothesis import HealthCheck, given, settings
 from images_table import BAD_IMAGES, JPEG, PNG, SHEET, BadImage, as_jpeg, as_npy, as_png, bomb
 from PIL import Image
 from pydantic import ValidationError
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+from starlette.types import ASGIApp
 
 from payloads.serving.http import RefusedError
 from payloads.serving.pipeline.describe import Found, Read, describe, sentence
@@ -23,125 +27,10 @@ from payloads.serving.pipeline.images import CONTENT_TYPES, Refusal, decode
 from payloads.serving.pipeline.ingress import Pipeline, parse
 from payloads.serving.pipeline.settings import PipelineArgs
 from payloads.serving.pipeline.stages import Decode, Describe
-from payloads.vision import geometry
-from payloads.vision.evaluate import match
-from payloads.vision.gate import Judged, verdict
-from payloads.vision.geometry import Boxes
 from payloads.vision.ink import ink
-from payloads.vision.scenes import CANVAS, POINTS, Glyphs, Scene, compose, glyphs, landmarks
-from payloads.vision.tasks import detector_batch
+from payloads.vision.scenes import POINTS
 
 LIMIT = 16_000_000
-
-
-@pytest.fixture(scope="module")
-def source() -> Glyphs:
-    return glyphs("train", split_seed=42)
-
-
-@pytest.fixture(scope="module")
-def scenes(source: Glyphs) -> list[Scene]:
-    return [compose(source, (7, number)) for number in range(40)]
-
-
-def test_a_scene_is_its_seed(source: Glyphs):
-    one, same, other = (compose(source, seed) for seed in ((7, 1), (7, 1), (7, 2)))
-    assert np.array_equal(one.image, same.image)
-    assert np.array_equal(one.points, same.points)
-    assert not np.array_equal(one.image, other.image)
-
-
-def test_held_out_scenes_show_other_handwriting(source: Glyphs):
-    held_out = glyphs("test", split_seed=42)
-    seen = {scan.tobytes() for scan in source.images}
-    assert sum(scan.tobytes() in seen for scan in held_out.images) <= 0.01 * len(held_out.images)
-    assert len(held_out.labels) > 200
-
-
-def test_boxes_hold_their_points_and_do_not_overlap(scenes: list[Scene]):
-    assert {len(scene.labels) for scene in scenes} >= {0, 1, 2, 3, 4}
-    for scene in scenes:
-        assert (scene.boxes >= 0).all()
-        assert (scene.boxes <= CANVAS).all()
-        assert (scene.points >= scene.boxes[:, None, :2] - 1e-3).all()
-        assert (scene.points <= scene.boxes[:, None, 2:] + 1e-3).all()
-        assert (np.triu(geometry.overlaps(scene.boxes, scene.boxes), k=1) == 0).all()
-
-
-def test_the_landmarks_of_a_cross_are_its_tips():
-    cross = np.zeros((11, 21), np.float32)
-    cross[2:9, 10] = cross[5, 4:17] = 1
-    box, points = landmarks(cross)
-    assert box.tolist() == [4, 2, 17, 9]
-    centre, top, bottom, left, right = points.tolist()
-    assert centre == pytest.approx([10.5, 5.5])
-    assert (top, bottom) == ([10.5, 2], [10.5, 9])
-    assert (left, right) == ([4, 5.5], [17, 5.5])
-
-
-def test_ink_is_the_same_for_a_negative_and_for_half_the_contrast():
-    sheet = np.full((50, 50), 230, np.uint8)
-    sheet[10:20, 10:20] = 30
-    assert np.array_equal(ink(sheet), ink(255 - sheet))
-    faint = np.full((50, 50), 150, np.uint8)
-    faint[10:20, 10:20] = 50
-    assert np.array_equal(ink(sheet), ink(faint))
-    assert ink(np.full((50, 50), 77, np.uint8)).max() == 0
-
-
-def test_faint_grain_of_a_blank_sheet_stays_faint():
-    grain = np.random.default_rng(0).integers(120, 126, (60, 60)).astype(np.uint8)
-    assert ink(grain).max() < 40
-
-
-def test_the_boxes_that_targets_were_made_from_come_back(scenes: list[Scene]):
-    """A detector that outputs its targets finds every digit, in an image of any size."""
-    _, heat, places = detector_batch(scenes, np.random.default_rng(0))
-    for scene, each, rest in zip(scenes, heat, places, strict=True):
-        maps = torch.cat([torch.logit(each[None].clamp(1e-4, 1 - 1e-4)), rest])
-        boxes = geometry.peaks(maps, (CANVAS, CANVAS), least=0.9, most=50)
-        assert len(boxes.places) == len(scene.boxes)
-        assert set(match(boxes, scene).values()) == set(range(len(scene.boxes)))
-        best = geometry.overlaps(boxes.places, scene.boxes).max(axis=1, initial=0)
-        assert (best > 0.97).all()
-        doubled = geometry.peaks(maps, (CANVAS, 2 * CANVAS), least=0.9, most=50)
-        np.testing.assert_allclose(doubled.places, np.minimum(boxes.places * 2, [192, 96, 192, 96]), atol=1e-3)
-
-
-def test_one_digit_is_found_once():
-    maps = torch.full((5, geometry.CELLS, geometry.CELLS), -9.0)
-    maps[1:] = 0
-    maps[0, 10, 10], maps[0, 10, 12] = 3.0, 2.0  # two peaks 8 pixels apart, boxes of 24
-    boxes = geometry.peaks(maps, (CANVAS, CANVAS), least=0.5, most=50)
-    assert len(boxes.places) == 1
-    assert boxes.scores[0] == pytest.approx(1 / (1 + np.exp(-3)))
-
-
-def test_a_box_finds_at_most_one_digit_and_a_digit_is_found_once():
-    place = np.array([[10, 10, 30, 30]], np.float32)
-    scene = Scene(SHEET, place, np.array([3]), np.zeros((1, 5, 2), np.float32))
-    assert match(Boxes(np.repeat(place, 2, axis=0), np.array([0.9, 0.8], np.float32)), scene) == {0: 0}
-    assert match(Boxes(place + 12, np.array([0.9], np.float32)), scene) == {}
-    assert match(Boxes(place[:0], np.zeros(0, np.float32)), scene) == {}
-
-
-def test_what_is_cut_is_what_is_there_and_ground_beyond_the_border():
-    image = np.zeros((40, 40), np.uint8)
-    image[0:10, 0:10] = 255
-    crops = geometry.crop_places(np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32))
-    corner, blank = geometry.cut(image, crops)
-    assert blank.max() == 0
-    side = (crops[0, 2] - crops[0, 0]).item()
-    assert corner.mean() == pytest.approx(100 / side**2, rel=0.02)
-    assert corner[0, 0, 0] == 0, "beyond the border is ground"
-
-
-def test_points_go_into_a_crop_and_back(scenes: list[Scene]):
-    scene = max(scenes, key=lambda each: len(each.boxes))
-    crops = geometry.crop_places(scene.boxes)
-    shares = geometry.points_in_crop(scene.points, crops)
-    assert ((shares > 0) & (shares < 1)).all()
-    np.testing.assert_allclose(geometry.points_in_image(shares, crops), scene.points, atol=1e-4)
 
 
 @pytest.mark.parametrize("bad", [bad for bad in BAD_IMAGES if bad.status in (400, 422)], ids=lambda bad: bad.name)
@@ -176,6 +65,19 @@ def pixels(body: bytes) -> np.ndarray:
     assert isinstance(found, np.ndarray), found
     assert found.dtype == np.uint8
     return found
+
+
+@pytest.mark.parametrize("form", [as_png, as_jpeg, as_npy])
+def test_damage_anywhere_in_a_file_is_a_refusal_or_another_picture(form: Any):
+    """Never an exception: each is what the server would call its own failure."""
+    body = form(SHEET)
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(body)
+        for place in rng.integers(0, min(len(body), int(rng.choice([64, 256, len(body)]))), 3):
+            damaged[place] = rng.integers(256)
+        found = decode(bytes(damaged), LIMIT)
+        assert isinstance(found, Refusal) or found.dtype == np.uint8
 
 
 def test_the_same_picture_in_every_form_is_the_same_ink():
@@ -236,21 +138,6 @@ def test_none_one_and_very_many_digits_have_their_words():
     assert sentence([("5", (2, 1))] * 13).startswith("13 digits: 5 at lower centre, ")
 
 
-@pytest.mark.parametrize(
-    ("challenger", "champion", "passed", "words"),
-    [
-        (Judged({}, 0.95, ()), None, True, "there was no champion"),
-        (Judged({}, 0.95, ("F1 0.8 is below", "more")), None, False, "F1 0.8 is below and more"),
-        (Judged({}, 0.95, ()), Judged({}, 0.96, ()), False, "below the champion's 0.9600"),
-        (Judged({}, 0.95, ()), Judged({}, 0.95, ()), True, "the champion has 0.9500"),
-    ],
-)
-def test_a_scene_model_must_be_good_and_no_worse(challenger: Judged, champion: Any, passed: bool, words: str):
-    found = verdict(challenger, champion)
-    assert found.passed is passed
-    assert words in found.reason
-
-
 class Later:
     """A stage's handle as the ingress uses it, answered in this process: what is passed on stays a reference."""
 
@@ -281,20 +168,23 @@ async def _read(image: Any, found: Any) -> Any:
     return found if isinstance(found, Refusal) else read_as(4)
 
 
-def post(body: bytes, content_type: str, delay_s: float = 0.0, **args: Any) -> httpx.Response:
+def served(delay_s: float = 0.0, **args: Any) -> ASGIApp:
     settings = PipelineArgs(max_pixels=LIMIT, **args)
     decoding, telling = Later(Decode(settings).read, delay_s), Later(Describe().tell)
-    ingress = Pipeline(settings, decoding, Later(_find), Later(_read), telling)  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(ingress.__serve_build_asgi_app__(), raise_app_exceptions=False)
+    return Pipeline(settings, decoding, Later(_find), Later(_read), telling).__serve_build_asgi_app__()  # type: ignore[arg-type]
 
+
+def call(app: ASGIApp, method: str, path: str, **request: Any) -> httpx.Response:
     async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            if not body and not content_type:
-                return await client.get("/openapi.json")
-            headers = {"content-type": content_type} if content_type else {}
-            return await client.post("/describe", content=body, headers=headers)
+            return await client.request(method, path, **request)
 
     return asyncio.run(go())
+
+
+def post(body: bytes, content_type: str, delay_s: float = 0.0, **args: Any) -> httpx.Response:
+    return call(served(delay_s, **args), "POST", "/describe", content=body, headers={"content-type": content_type})
 
 
 def test_an_image_is_answered_with_words():
@@ -324,9 +214,32 @@ def test_a_stage_that_takes_too_long_is_504():
 
 
 def test_the_schema_documents_every_form_and_every_status():
-    operation = post(b"", "").json()["paths"]["/describe"]["post"]
+    operation = call(served(), "GET", "/openapi.json").json()["paths"]["/describe"]["post"]
     assert set(operation["requestBody"]["content"]) == set(CONTENT_TYPES)
     assert {bad.status for bad in BAD_IMAGES} | {200, 413, 503, 504} <= {int(code) for code in operation["responses"]}
+
+
+def test_whatever_is_sent_is_answered_as_the_schema_says():
+    """To the schema any bytes are an image."""
+    app = served()
+    schema = schemathesis.openapi.from_dict(call(app, "GET", "/openapi.json").json())
+    (operation,) = [found.ok() for found in schema.get_all_operations()]
+    conformance = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    ]
+
+    @settings(max_examples=8, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(operation.as_strategy())
+    def ask(case: Any) -> None:
+        request = case.as_transport_kwargs(base_url="http://test")
+        headers = dict(request.get("headers") or {})
+        answer = call(app, request["method"], "/describe", content=request.get("data") or b"", headers=headers)
+        case.validate_response(answer, checks=conformance)
+
+    ask()
 
 
 def test_an_unknown_argument_is_named():
