@@ -48,7 +48,8 @@ class Route:
 
     `parse` turns a body into what `answer` takes and raises RefusedError; `answer` gets that and the request's id and
     gives the body of a 200. What takes longer than `deadline_s` is ended with 504. `refusals` are further statuses that
-    either may refuse with, for the documentation.
+    either may refuse with, for the documentation. A body that is no JSON names its `content_types`, and in `smaller`
+    what to do about one that is too large.
     """
 
     path: str
@@ -59,6 +60,8 @@ class Route:
     response_model: Any
     deadline_s: float | None = None
     refusals: Mapping[int, str] = field(default_factory=dict)
+    content_types: tuple[str, ...] = ("application/json",)
+    smaller: str = "send the rows in several requests"
 
 
 class JsonApi(FastAPI):
@@ -85,8 +88,8 @@ class JsonApi(FastAPI):
     async def _respond(self, route: Route, scope: Scope, receive: Receive) -> tuple[int, bytes]:
         request_id = request_id_of(scope)
         try:
-            check_headers(scope, self.max_body_bytes)
-            body = await read_body(receive, self.max_body_bytes)
+            check_headers(scope, self.max_body_bytes, route.content_types, route.smaller)
+            body = await read_body(receive, self.max_body_bytes, route.smaller)
             answer = route.answer(route.parse(body), request_id)
             return 200, await (answer if route.deadline_s is None else _within(route.deadline_s, answer))
         except RefusedError as refusal:
@@ -116,7 +119,10 @@ class JsonApi(FastAPI):
                 503: {"description": "too many requests are waiting; Retry-After says when to come back"},
             },
             openapi_extra={
-                "requestBody": {"required": True, "content": {"application/json": {"schema": route.request_schema}}}
+                "requestBody": {
+                    "required": True,
+                    "content": {kind: {"schema": route.request_schema} for kind in route.content_types},
+                }
             },
         )
 
@@ -140,7 +146,12 @@ async def _within(deadline_s: float, answer: Awaitable[bytes]) -> bytes:
         raise
 
 
-def check_headers(scope: Scope, max_body_bytes: int) -> None:
+def check_headers(
+    scope: Scope,
+    max_body_bytes: int,
+    content_types: Sequence[str] = Route.content_types,
+    smaller: str = Route.smaller,
+) -> None:
     """Refuse what the headers alone give away, before any of the body is read."""
     content_type = length = b""
     for name, value in scope["headers"]:
@@ -148,13 +159,13 @@ def check_headers(scope: Scope, max_body_bytes: int) -> None:
             content_type = value
         elif name == b"content-length":
             length = value
-    if content_type.split(b";", 1)[0].strip().lower() != b"application/json":
-        raise RefusedError(415, "the content type is not application/json")
+    if content_type.split(b";", 1)[0].strip().lower().decode("latin-1") not in content_types:
+        raise RefusedError(415, f"the content type is not {' or '.join(content_types)}")
     if length.isdigit() and int(length) > max_body_bytes:
-        raise _too_large(max_body_bytes)
+        raise _too_large(max_body_bytes, smaller)
 
 
-async def read_body(receive: Receive, max_body_bytes: int) -> bytes:
+async def read_body(receive: Receive, max_body_bytes: int, smaller: str = Route.smaller) -> bytes:
     """The whole body; a chunked one has no length to check beforehand and is cut off at the limit."""
     parts: list[bytes] = []
     size = 0
@@ -165,7 +176,7 @@ async def read_body(receive: Receive, max_body_bytes: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > max_body_bytes:
-            raise _too_large(max_body_bytes)
+            raise _too_large(max_body_bytes, smaller)
         if not message.get("more_body", False) and not parts:
             return part
         parts.append(part)
@@ -189,8 +200,8 @@ def _path(scope: Scope) -> str:
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
-def _too_large(limit: int) -> RefusedError:
-    return RefusedError(413, f"the body is larger than {limit} bytes: send the rows in several requests")
+def _too_large(limit: int, smaller: str) -> RefusedError:
+    return RefusedError(413, f"the body is larger than {limit} bytes: {smaller}")
 
 
 async def _send(send: Send, status: int, body: bytes) -> None:

@@ -80,9 +80,11 @@ def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: t
     ]
     if found:
         return found[0].model_uri
+    with torch.inference_mode():
+        output = model.eval()(torch.from_numpy(example))
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *example.shape[1:]))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *output.shape[1:]))]),
     )
     with mlflow.start_run(run_id=run.id):
         info = mlflow.pytorch.log_model(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import collections
+import io
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
+from payloads.vision import scenes
+from payloads.vision.scenes import CLASSES
 from tests.catalogue.conftest import Service
 
 # Models are loaded at the first request, all of them at once on what may be one core.
@@ -28,11 +34,11 @@ def digit() -> tuple[list[int], str]:
     return [int(value) for value in digits.data[1700]], str(digits.target[1700])
 
 
-def asked(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def asked(url: str, path: str, body: dict[str, Any] | None = None, **request: Any) -> dict[str, Any]:
     """The answer; 503 and 504 are for those who come before the models are there, and say to come again."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        answer = httpx.post(f"{url}{path}", json=body, timeout=_PATIENCE_S)
+        answer = httpx.post(f"{url}{path}", json=body, timeout=_PATIENCE_S, **request)
         if answer.status_code not in (503, 504) or time.monotonic() > deadline:
             answer.raise_for_status()
             return answer.json()
@@ -59,6 +65,31 @@ def test_one_request_is_answered_by_three_models(models: None, service: Service)
         assert {name: tag["label"] for name, tag in tags.items()} == dict.fromkeys(names, label)
         unknown = httpx.post(f"{url}/tag", json={"models": ["digits-none"], "pixels": pixels}, timeout=10)
         assert unknown.status_code == 404
+
+
+def test_a_scene_is_described(trained: Callable[[str], dict[str, Any]], service: Service) -> None:
+    result = trained("train-local-pipeline")
+    assert result["detector"]["f1"] >= 0.95
+    assert result["reader"]["accuracy"] >= 0.95
+    handwriting = scenes.glyphs("test", split_seed=42)
+    sheets = [scenes.compose(handwriting, (42, 9, number)) for number in range(20)]
+    digits = found = 0
+    with service("serve-local-pipeline") as url:
+        for scene in sheets:
+            answer = told(url, "/describe", scene.image)
+            digits += len(scene.labels)
+            wanted = collections.Counter(CLASSES[label] for label in scene.labels)
+            found += (wanted & collections.Counter(digit["label"] for digit in answer["digits"])).total()
+        assert found >= 0.85 * digits
+        broken = httpx.post(f"{url}/describe", content=b"\x89PNG\r\n\x1a\n", headers={"content-type": "image/png"})
+        assert broken.status_code == 400
+
+
+def told(url: str, path: str, image: np.ndarray) -> dict[str, Any]:
+    """The answer to an image as PNG; waits as `asked` does."""
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return asked(url, path, content=stream.getvalue(), headers={"content-type": "image/png"})
 
 
 def test_a_bandit_learns_what_it_is_told(service: Service) -> None:

@@ -10,8 +10,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import pytest
 from quick import Quick, train_quickly
+from quick_vision import QuickVision, train_both
 
 
 @pytest.fixture(scope="session")
 def quick() -> Quick:
     return train_quickly()
+
+
+@pytest.fixture(scope="session")
+def quick_vision() -> QuickVision:
+    return train_both()

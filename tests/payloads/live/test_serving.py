@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RAY_ENVIRONMENT
 from quick import Quick, train_quickly
-from requests_table import BAD_REQUESTS, JSON, MARKER, Bad
+from requests_table import BAD_REQUESTS, MARKER, Bad
+from serve_process import Server, environment
 
 from infra.monitoring import GROUPS
 from infra.monitoring.dashboards import expressions
@@ -27,13 +23,6 @@ from payloads.common.tracking import connect, find_or_create
 from payloads.training.register import CHAMPION, crown, log_model, register
 from tests.own_mlflow import default_restored
 from tests.unit.infra.monitoring.metrics import ELSEWHERE
-
-HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parents[2]
-# Ports that nothing else can reach, and processes that end with the first of them.
-NAMESPACE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-if os.geteuid() != 0:
-    NAMESPACE += ["--user", "--map-root-user"]
 
 # How often Ray's processes report their metrics; it is ten seconds by default.
 REPORT_MS = 1000
@@ -51,46 +40,6 @@ ENSEMBLE = {
 
 # Fewer models in memory than there are, and one that the registry does not have.
 MANY = {"models": ["served", "weak", "gone"], "kept": 1}
-
-
-class Server:
-    """The process of serve_server.py: one JSON line in, one out."""
-
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [
-                    *(*NAMESPACE, sys.executable, str(HERE / "serve_server.py")),
-                    *(json.dumps({"model_name": "served"}), json.dumps(ENSEMBLE), json.dumps(MANY)),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                cwd=PROJECT,
-                env=environment,
-            )
-        assert self._answer() == "READY", log.read_text()[-3000:]
-
-    def ask(self, method: str, path: str, body: Any = b"", **rest: Any) -> Any:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"content-type": JSON, **rest.pop("headers", {})}
-        request = {"method": method, "path": path, "headers": headers, "body": base64.b64encode(content).decode()}
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({**request, **rest}) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self._answer())
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, f"the server ended:\n{self.log.read_text()[-3000:]}"
-        return line.strip()
 
 
 @pytest.fixture(scope="module")
@@ -124,18 +73,9 @@ def _fill(uri: str, folder: Path, quick: Quick, weak: Quick) -> None:
 @pytest.fixture(scope="module")
 def server(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("serve")
-    environment = {
-        **os.environ,
-        **RAY_ENVIRONMENT,
-        "PYTHONPATH": str(PROJECT),
-        "MANTA_STORAGE": "s3://unused",
-        "MLFLOW_TRACKING_URI": registry,
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
-        "RAY_metrics_report_interval_ms": str(REPORT_MS),
-    }
-    server = Server(environment, folder / "serve.log")
+    arguments = [json.dumps({"model_name": "served"}), json.dumps(ENSEMBLE), json.dumps(MANY)]
+    variables = {**environment(registry), "RAY_metrics_report_interval_ms": str(REPORT_MS)}
+    server = Server("serve_server.py", arguments, variables, folder / "serve.log")
     yield server
     server.stop()
 

@@ -1,0 +1,1 @@
+"""Decode, detect, keypoints, describe: `payloads.serving.pipeline.app:app`."""
