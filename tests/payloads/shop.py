@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import faiss
 import pyarrow.fs
 import torch
 
@@ -39,6 +40,9 @@ def read_world(folder: Path) -> Interactions:
 
 
 def open_shop(folder: Path, epochs: int = 3) -> Shop:
+    # Beside other work on few cores, threads that wait for each other take many times as long as one alone.
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
     data = read_world(folder)
     torch.manual_seed(0)
     network = steps.build(data, dim=32, rank_dim=16)

@@ -53,8 +53,8 @@ def test_recommendations_are_of_the_categories_that_a_user_likes(shop: Shop):
     data = shop.data
     category = data.categories[data.train[:, 1]].reshape(len(data.users), -1)
     share = np.stack([(category == kind).mean(axis=1) for kind in range(data.categories.max() + 1)])
-    fans = np.flatnonzero(share.max(axis=0) > 0.9)
-    assert len(fans) > 20
+    fans = np.flatnonzero(share.max(axis=0) > 0.8)
+    assert len(fans) > 5
     found = Retriever(shop.catalogue).find([Query(data.users[user], 10) for user in fans])
     same = [
         (data.categories[best.items[:10]] == share[:, user].argmax()).mean()
