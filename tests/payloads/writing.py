@@ -19,6 +19,8 @@ def scribbler(endless: bool = False) -> tuple[Any, Any]:
     made = notes(0, 0, 200)
     tokenizer = network.make_tokenizer((text for each in made for text in (each.text, each.summary)), 400)
     model = network.make_model(tokenizer, 16, 1).eval()
+    # Left to itself it repeats one letter for ever: no pair of tokens comes twice.
+    model.generation_config.no_repeat_ngram_size = 2
     if endless:
         model.generation_config.suppress_tokens = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     return model, tokenizer

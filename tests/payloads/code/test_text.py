@@ -129,7 +129,7 @@ def test_a_model_that_fails_midway_fails_the_stream_and_does_not_hang():
     class Broken:
         device = model.device
 
-        def generate(self, streamer: Any, **rest: Any) -> None:
+        def generate(self, streamer: Any, **_: Any) -> None:
             streamer.put(torch.tensor([[0]]))
             raise RuntimeError("the GPU is gone")
 
@@ -261,10 +261,10 @@ class Handle:
         self.reply = Reply(list(parts), then, hangs)
         self.write = self
 
-    def options(self, **rest: Any) -> Handle:
+    def options(self, **_: Any) -> Handle:
         return self
 
-    def remote(self, *arguments: Any) -> Reply:
+    def remote(self, *_: Any) -> Reply:
         return self.reply
 
 
@@ -295,17 +295,18 @@ def test_a_stream_is_pieces_and_an_end():
 
 
 @pytest.mark.parametrize(
-    ("handle", "status", "words"),
+    ("parts", "then", "status", "words"),
     [
-        (Handle(TooLong(600)), 422, "text: it has 600 tokens, more than 512"),
-        (Handle(End(0, "late")), 504, "not complete within 0.2 s"),
-        (Handle(then=RuntimeError("tell-no-one")), 500, "its log tells why"),
+        ([TooLong(600)], None, 422, "text: it has 600 tokens, more than 512"),
+        ([End(0, "late")], None, 504, "not complete within 0.2 s"),
+        ([], RuntimeError("tell-no-one"), 500, "its log tells why"),
     ],
 )
 @pytest.mark.parametrize("path", ["/summarise", "/summarise/stream"])
-def test_what_fails_before_the_first_piece_has_a_status_of_its_own(handle: Handle, path: str, status: int, words: str):
-    handle = Handle(*list(handle.reply.parts), then=handle.reply.then)
-    answer = ask(handle, path)
+def test_what_fails_before_the_first_piece_has_a_status_of_its_own(
+    parts: list[Part], then: Exception | None, path: str, status: int, words: str
+):
+    answer = ask(Handle(*parts, then=then), path)
     assert answer.status_code == status, answer.text
     assert words in answer.json()["error"]
 
