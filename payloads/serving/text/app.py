@@ -113,6 +113,7 @@ class Text:
         deadline = time.monotonic() + self.args.deadline_s + GRACE_S
         replies = self.writes.write.remote(asked.text, asked.max_new_tokens, self.args.deadline_s)
         late = RefusedError(504, f"the summary was not complete within {self.args.deadline_s:g} s")
+        ended = False
         try:
             while True:
                 try:
@@ -124,11 +125,13 @@ class Text:
                     raise RefusedError(422, f"text: it has {part.tokens} tokens, more than {most}")
                 if isinstance(part, End) and part.finish == "late":
                     raise late
+                ended = isinstance(part, End)
                 yield version, part
-                if isinstance(part, End):
+                if ended:
                     return
         finally:
-            replies.cancel()  # nothing happens to one that is done
+            if not ended:
+                replies.cancel()
 
 
 async def _events(first: Answered, parts: AsyncGenerator[Answered], request_id: str) -> AsyncGenerator[bytes]:

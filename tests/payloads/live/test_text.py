@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from drivers import drive
+from drivers import drive, drive_until
 from ray import serve
 from writing import scribbler
 
 from payloads.common.settings import read_platform
 from payloads.common.storage import open_storage
+from payloads.common.tracking import connect
 from payloads.serving.text.app import app
 from payloads.text import network, put, store, train
 from payloads.text.notes import note
@@ -41,13 +43,19 @@ def tally(url: str) -> dict[str, int]:
     return httpx.get(f"{url}/generations", timeout=60).json()
 
 
-def test_a_training_puts_a_whole_model_onto_the_storage_and_publishes_what_passes(ray_cluster: str, tmp_path: Path):
+def test_a_training_that_is_killed_goes_on_and_publishes_a_whole_model(ray_cluster: str, tmp_path: Path):
     """Too short to learn the task: the gate is asked for little, and what came is judged by the run's own words."""
-    small = {"notes": 256, "epochs": 1, "width": 16, "layers": 1, "test_notes": 8, "validation_notes": 16}
-    done = drive(train.main, run_name="brief", model_name="brief", gate_exact=0, num_workers=1, **small)
+    small = {"notes": 192, "epochs": 3, "width": 16, "layers": 1, "test_notes": 8, "validation_notes": 16}
+    flags = {"run_name": "brief", "model_name": "brief", "gate_exact": 0, "num_workers": 1, **small}
+    killed = drive_until("payloads.text.train", ray_cluster, lambda line: "epoch 2/3" in line, **flags)
+    assert killed.status == -signal.SIGKILL, killed.text
+    done = drive(train.main, **flags)
     assert done.status == 0, done.text
+    assert 2 <= done.epochs[0] <= done.epochs[-1] == 3, "the newest checkpoint may not have been recorded"
+    logged = connect(read_platform()).get_metric_history(done.result["run_id"], "loss")
+    assert sorted(metric.step for metric in logged) == [1, 2, 3]
+
     assert done.result["published"]
-    assert done.epochs == [1]
     storage = open_storage(read_platform())
     assert store.latest(storage, "brief") == done.result["version"]
     store.fetch(storage, "brief", done.result["version"], tmp_path)
