@@ -5,7 +5,9 @@ Every step first looks for what an earlier, interrupted attempt left: one run ge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -67,7 +69,25 @@ def _champion_version(client: mlflow.MlflowClient, name: str) -> ModelVersion | 
 
 
 def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Log `model` with its run and return its models:/ URI; returns the one logged before, if there is one.
+    """Log a model of one output with its run; its models:/ URI, or that of the one logged before."""
+    with torch.inference_mode():
+        output = model.eval()(torch.from_numpy(example))
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *example.shape[1:]))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *output.shape[1:]))]),
+    )
+    return log_module(run, model, example, signature, {"classes": list(classes)})
+
+
+def log_module(
+    run: TrackedRun,
+    model: nn.Module,
+    example: np.ndarray,
+    signature: ModelSignature,
+    metadata: dict[str, Any],
+    files: Sequence[str] = (),
+) -> str:
+    """Log `model` and, beside it, `files`; its models:/ URI, or that of the one logged before.
 
     `example` must hold two rows or more: torch.export would freeze the batch size of a single one.
     """
@@ -80,12 +100,6 @@ def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: t
     ]
     if found:
         return found[0].model_uri
-    with torch.inference_mode():
-        output = model.eval()(torch.from_numpy(example))
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *example.shape[1:]))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *output.shape[1:]))]),
-    )
     with mlflow.start_run(run_id=run.id):
         info = mlflow.pytorch.log_model(
             model.eval(),
@@ -94,7 +108,8 @@ def log_model(run: TrackedRun, model: nn.Module, example: np.ndarray, classes: t
             signature=signature,
             # Written down rather than inferred: inferring starts another Python that loads the model again.
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"mlflow=={mlflow.__version__}"],
-            metadata={"classes": list(classes)},
+            metadata=metadata,
+            extra_files=list(files) or None,
         )
     return info.model_uri
 

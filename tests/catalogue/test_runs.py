@@ -55,3 +55,15 @@ def test_a_model_of_another_shape_gets_a_name_of_its_own(trained: Trained, name:
     result = trained(f"train-local-{name}")
     assert result["model"] == f"digits-{name}"
     assert result["accuracy"] >= 0.95
+
+
+def test_a_recommender_finds_far_more_than_popularity_does(trained: Trained) -> None:
+    result = trained("train-local-recommend")
+    assert result["model"] == "recommend"
+    assert result["recall"] > 3 * result["popular_recall"] > 0
+
+
+def test_a_summariser_learns_to_find_the_news(trained: Trained) -> None:
+    result = trained("train-local-text")
+    assert result["published"], result["reason"]
+    assert result["exact"] >= 0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -102,3 +103,26 @@ def test_a_bandit_learns_what_it_is_told(service: Service) -> None:
         while asked(url, "/choose", context)["updates"] <= before["updates"]:
             assert time.monotonic() < deadline, "replicas renew their policy every second"
             time.sleep(0.5)
+
+
+def test_users_get_recommendations_of_their_own(trained: Callable[[str], dict[str, Any]], service: Service) -> None:
+    version = trained("train-local-recommend")["version"]
+    with service("serve-local-recommend") as url:
+        first, other, unknown = (asked(url, "/recommend", {"user": name}) for name in ("u1", "u2", "nobody"))
+        assert first["model_version"] == version
+        assert len(first["items"]) == 10
+        assert first["items"] != other["items"]
+        assert (first["source"], unknown["source"]) == ("personal", "popular")
+
+
+def test_a_note_is_summed_up_whole_and_in_pieces(trained: Callable[[str], dict[str, Any]], service: Service) -> None:
+    text = "The weather in Cork was mild on Friday . Helix said on Monday that its profit fell by 7 percent in Lyon ."
+    summary = "profit of Helix fell by 7 percent"
+    trained("train-local-text")
+    with service("serve-local-text") as url:
+        assert asked(url, "/summarise", {"text": text})["summary"] == summary
+        with httpx.stream("POST", f"{url}/summarise/stream", json={"text": text}, timeout=_PATIENCE_S) as answer:
+            lines = list(answer.iter_lines())
+        assert lines.count("event: piece") > 3
+        assert lines[-3] == "event: end"
+        assert json.loads(lines[-2].removeprefix("data: "))["summary"] == summary

@@ -1,0 +1,1 @@
+"""A recommender: made interactions, two towers for retrieval, a ranker, and the gate before they are served."""

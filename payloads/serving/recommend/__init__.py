@@ -1,0 +1,1 @@
+"""Recommendations: retrieval and ranking as deployments of their own behind one ingress."""

@@ -1,0 +1,1 @@
+"""Summaries over HTTP, whole or as they are written."""

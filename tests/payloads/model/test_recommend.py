@@ -1,0 +1,71 @@
+"""What a recommender must do, whatever its loss says. The world that it learns is made: the best possible is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from shop import WORLD, Shop, open_shop
+
+from payloads.recommend.evaluate import Quality, evaluate
+from payloads.recommend.rank import rank
+from payloads.recommend.retrieve import Query, Retriever
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return open_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def quality(shop: Shop) -> Quality:
+    return evaluate(Retriever(shop.catalogue), shop.network.ranker, shop.data, 10, 100, CPU)
+
+
+def best_possible(shop: Shop) -> float:
+    """Recall of the first ten by the utility that the interactions were drawn from."""
+    number = np.array([int(name[1:]) for name in shop.data.items])
+    parts = np.concatenate([shop.data.train, shop.data.validation])
+    found = []
+    for user in range(0, len(shop.data.users), 5):
+        utility = WORLD.utility(int(shop.data.users[user][1:]))[number]
+        utility[parts[parts[:, 0] == user, 1]] = -np.inf
+        wanted = shop.data.test[shop.data.test[:, 0] == user, 1]
+        found.append(np.isin(wanted, np.argsort(-utility)[:10]).mean())
+    return float(np.mean(found))
+
+
+def test_recall_is_far_above_popularity_and_near_the_best_possible(shop: Shop, quality: Quality):
+    assert quality.users == 600
+    assert quality.recall > 3 * quality.popular > 0
+    assert quality.recall > 0.75 * best_possible(shop)
+
+
+def test_the_ranker_costs_nothing_of_what_retrieval_found(quality: Quality):
+    assert quality.recall > 0.95 * quality.retrieved
+    assert quality.reachable > quality.recall
+
+
+def test_recommendations_are_of_the_categories_that_a_user_likes(shop: Shop):
+    """Direction: those who bought one category almost alone get it almost alone."""
+    data = shop.data
+    category = data.categories[data.train[:, 1]].reshape(len(data.users), -1)
+    share = np.stack([(category == kind).mean(axis=1) for kind in range(data.categories.max() + 1)])
+    fans = np.flatnonzero(share.max(axis=0) > 0.8)
+    assert len(fans) > 5
+    found = Retriever(shop.catalogue).find([Query(data.users[user], 10) for user in fans])
+    same = [
+        (data.categories[best.items[:10]] == share[:, user].argmax()).mean()
+        for user, best in zip(fans, rank(shop.network.ranker, CPU, found), strict=True)
+    ]
+    assert np.mean(same) > 0.5
+    assert np.mean(same) > 3 * np.bincount(data.categories).max() / len(data.items)
+
+
+def test_a_graph_index_finds_almost_what_the_exact_one_finds(shop: Shop):
+    queries = [Query(user, 20) for user in shop.data.users[:200]]
+    exact, graph = Retriever(shop.catalogue).find(queries), Retriever(shop.catalogue, "hnsw").find(queries)
+    shared = [np.isin(one.items, other.items).mean() for one, other in zip(exact, graph, strict=True)]
+    assert np.mean(shared) > 0.95
