@@ -23,8 +23,8 @@ from payloads.serving.answers import Prediction
 from payloads.serving.combine import How, combine, sure
 from payloads.serving.gather import Gathered, gather
 from payloads.serving.http import JsonApi, RefusedError, Route
-from payloads.serving.member import MemberArgs
 from payloads.serving.schemas import Parsed
+from payloads.serving.settings import MemberArgs
 from payloads.serving.shadow import Shadow
 
 

@@ -48,7 +48,7 @@ def test_a_bad_request_gets_one_sentence_and_no_echo(bad: Bad):
 def test_unknown_paths_and_methods_fail_in_the_same_form(method: str, path: str, status: int):
     answer = call(method, path)
     assert answer.status_code == status
-    assert set(answer.json()) == {"error", "request_id"}
+    assert set(answer.json()) == {"error", "code", "request_id"}
 
 
 def test_one_row_and_many_rows_arrive_as_float32_matrices():
