@@ -25,6 +25,7 @@ class ClassifierArgs(BaseModel):
     batch_wait_timeout_s: float = Field(
         default=0.001, ge=0, le=1, description="how long the first row of a batch waits for others"
     )
+    deadline_s: float = Field(default=10.0, gt=0, le=120, description="for an answer, its time in the queue included")
     max_body_bytes: int = Field(default=1 << 20, ge=1024, description="largest request body")
     max_rows: int = Field(default=1024, ge=1, description="most rows of one request")
 

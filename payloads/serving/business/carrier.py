@@ -46,9 +46,9 @@ class _PassingError(Exception):
 class Carrier:
     """One replica's way to the carrier: connections that are kept, and a breaker of its own.
 
-    Asking for a price changes nothing there, so an attempt may be made again. aiohttp by itself repeats one at once whose
-    connection broke before an answer: kept connections go stale (RFC 9112, 9.3.1). To the breaker an answer that is no
-    price is as good as none.
+    Asking for a price changes nothing there, so an attempt may be made again. aiohttp by itself repeats one whose
+    connection broke before an answer, once: kept connections go stale (RFC 9112, 9.3.1). To the breaker an answer that
+    is no price is as good as none.
     """
 
     def __init__(self, args: CarrierArgs) -> None:
