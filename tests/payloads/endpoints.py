@@ -145,12 +145,14 @@ def business(around: Surroundings) -> Business:
 @dataclass(frozen=True)
 class Endpoint:
     """`make` gives the ingress. `good` has a body that each of its POST paths takes, `headers` what it asks for beside
-    that, and `beyond` paths whose schema cannot say all that a good request needs."""
+    that, `credentials` what goes with every request, and `beyond` paths whose schema cannot say all that a good request
+    needs."""
 
     name: str
     make: Callable[[Surroundings], Any]
     good: Mapping[str, dict[str, Any]]
     headers: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
     beyond: frozenset[str] = frozenset()
 
     def app(self, around: Surroundings) -> ASGIApp:
@@ -158,7 +160,6 @@ class Endpoint:
 
 
 PIXELS = [0.0, 16, 3.5, 1] * 16
-ASKS_DECISION = {"x-api-key": KEY, "idempotency-key": "one"}
 PARCEL = {"weight_kg": 2.5, "declared_value_cents": 100, "pixels": PIXELS}
 
 ENDPOINTS = [
@@ -168,6 +169,13 @@ ENDPOINTS = [
     # A decision is a token that the bandit gave.
     Endpoint("bandit", bandit, {"/choose": {"context": [1, 0.5, -2]}}, beyond=frozenset({"/feedback"})),
     # A key that was used for one parcel is refused for the next.
-    Endpoint("business", business, {"/decisions": PARCEL}, ASKS_DECISION, frozenset({"/decisions"})),
+    Endpoint(
+        "business",
+        business,
+        {"/decisions": PARCEL},
+        {"idempotency-key": "one"},
+        {"x-api-key": KEY},
+        frozenset({"/decisions"}),
+    ),
     Endpoint("tariff", lambda _: Tariff(TariffArgs()), {}, beyond=frozenset({"/quote"})),
 ]
