@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sql
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
+from payloads.common.errors import PayloadError
 from payloads.serving.business.rules import History
 
 DAY_S = 86_400.0
@@ -61,14 +62,28 @@ def sqlite_url(path: str) -> str:
     return f"sqlite:///{path}"
 
 
+def postgresql_url(text: str, name: str) -> sql.URL:
+    """The URL in the variable `name`; raises PayloadError, which does not repeat it: it may hold a password."""
+    try:
+        url = sql.make_url(text)
+    except ArgumentError:
+        raise PayloadError(f"environment variable {name} is no URL: write postgresql://user:password@host/db") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise PayloadError(f"environment variable {name} names no PostgreSQL: leave it out for an SQLite file")
+    # Left to itself SQLAlchemy takes another driver, which the image lacks.
+    return url.set(drivername="postgresql+psycopg2")
+
+
 class Decisions:
     """The table at `url`, made if there is none. Calls block; sqlalchemy.exc.OperationalError is a database that is
     locked for longer than `busy_s`, or gone."""
 
-    def __init__(self, url: str, busy_s: float, lease_s: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str | sql.URL, busy_s: float, lease_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
         self.lease_s = lease_s
         self.clock = clock
-        if url.startswith("sqlite"):
+        if sql.make_url(url).get_backend_name() == "sqlite":
             self.engine = sql.create_engine(url, connect_args={"timeout": busy_s})
             sql.event.listen(self.engine, "connect", _durable)
         else:

@@ -19,7 +19,7 @@ from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from payloads.serving.business.decisions import Begun, Decisions, Kept, sqlite_url
+from payloads.serving.business.decisions import Begun, Decisions, Kept, postgresql_url, sqlite_url
 from payloads.serving.business.rules import History
 from payloads.serving.business.settings import LedgerArgs
 
@@ -38,7 +38,8 @@ class Ledger:
     """One replica; see LedgerArgs for where it keeps what."""
 
     def __init__(self, args: LedgerArgs) -> None:
-        url = os.environ.get(VARIABLE) or sqlite_url(args.path)
+        text = os.environ.get(VARIABLE)
+        url = postgresql_url(text, VARIABLE) if text else sqlite_url(args.path)
         self.decisions = Decisions(url, args.busy_s, args.lease_s)
         self.rate = limits.parse(args.rate)
         self.limiter = MovingWindowRateLimiter(MemoryStorage())

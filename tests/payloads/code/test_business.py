@@ -7,36 +7,28 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from carrier_server import PRICE, CarrierServer
+from endpoints import Handle
 from quick import Quick
 from requests_table import MARKER
 
+from payloads.common.errors import PayloadError
 from payloads.serving.business import keys
 from payloads.serving.business.breaker import Breaker, OpenError
+from payloads.serving.business.decisions import postgresql_url
 from payloads.serving.business.ingress import Business
-from payloads.serving.business.ledger import Ledger
+from payloads.serving.business.ledger import VARIABLE, Ledger
 from payloads.serving.business.rules import UNKNOWN, Decision, History, Rules, Zone, before_price, with_price
 from payloads.serving.business.settings import BusinessArgs
 
 KEY, ENTRY = keys.make("acme")
 OTHER_KEY, OTHER_ENTRY = keys.make("other")
 HEADERS = {"x-api-key": KEY, "idempotency-key": "first", "content-type": "application/json"}
-
-
-class Handle:
-    """A deployment's handle without the way there."""
-
-    def __init__(self, target: Any) -> None:
-        self.target = target
-
-    def __getattr__(self, name: str) -> Any:
-        return SimpleNamespace(remote=getattr(self.target, name))
 
 
 class Reader:
@@ -379,7 +371,7 @@ def test_failures_that_are_not_in_a_row_do_not_open_it():
 
 @pytest.mark.parametrize("text", ["", "acme", f"acme={'0' * 63}", f"{ENTRY} acme:{'0' * 64}"])
 def test_keys_that_cannot_be_read_are_one_sentence_without_them(text: str):
-    with pytest.raises(keys.PayloadError) as refused:
+    with pytest.raises(PayloadError) as refused:
         keys.read_keys({keys.VARIABLE: text})
     assert keys.VARIABLE in str(refused.value)
     assert "0" * 63 not in str(refused.value)
@@ -397,3 +389,10 @@ def test_keys_that_cannot_be_read_are_one_sentence_without_them(text: str):
 def test_arguments_that_do_not_fit_are_refused(changes: dict[str, Any], words: str):
     with pytest.raises(ValueError, match=words):
         BusinessArgs.model_validate(changes)
+
+
+@pytest.mark.parametrize("text", [f"nowhere {MARKER}", f"mysql://a:{MARKER}@b/c", f"sqlite:///{MARKER}"])
+def test_a_database_that_cannot_be_used_is_one_sentence_without_its_url(text: str):
+    with pytest.raises(PayloadError, match=VARIABLE) as refused:
+        postgresql_url(text, VARIABLE)
+    assert MARKER not in str(refused.value)
