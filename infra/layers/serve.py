@@ -143,6 +143,7 @@ def service_spec(
             bundle_config_map=None if in_place else naming.bundle_name(str(stack), code),
             bundle_hash=None if in_place else code,
             environment={**service.HIGH_THROUGHPUT, **settings.environment},
+            secrets={secret: tuple(keys) for secret, keys in settings.secrets.items()},
         ),
         config=serve_config(settings.applications, runtime_env),
         old_cluster_delay_seconds=settings.old_cluster_delay_seconds,

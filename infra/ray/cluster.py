@@ -76,7 +76,8 @@ def environment(spec: ClusterSpec, role: str) -> list[dict[str, Any]]:
     if spec.bundle_config_map:
         values["PYTHONPATH"] = f"{BUNDLE_FOLDER}/{BUNDLE_FILE}"
     plain = [{"name": name, "value": value} for name, value in sorted(values.items()) if value]
-    return plain + credentials(around.credentials_secret) + from_secret(around.mlflow_secret, MLFLOW_LOGIN)
+    own = [entry for secret, keys in sorted(spec.secrets.items()) for entry in from_secret(secret, keys)]
+    return plain + credentials(around.credentials_secret) + from_secret(around.mlflow_secret, MLFLOW_LOGIN) + own
 
 
 def credentials(secret: str) -> list[dict[str, Any]]:

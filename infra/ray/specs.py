@@ -30,7 +30,8 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """One Ray cluster. `environment` goes to every Ray container, after the common variables."""
+    """One Ray cluster. `environment` goes to every Ray container, after the common variables; so do the keys of
+    `secrets`, by the name of the Secret that holds them, as variables of the keys' names."""
 
     stack: str
     run: str
@@ -43,3 +44,4 @@ class ClusterSpec:
     bundle_config_map: str | None  # None: code arrives by runtime_env, and the pods do not change with it
     bundle_hash: str | None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])

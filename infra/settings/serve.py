@@ -12,6 +12,7 @@ from infra.settings.ray import Head, Preemption, Workers
 from infra.settings.scaling import ScalingSettings
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Number = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -98,11 +99,15 @@ class ServeSettings(Settings):
     """`follow` names the training stack whose registered model is served: a newer one replaces the replicas in place.
 
     `rollout: new_cluster` starts a second Ray cluster and switches, which needs room for both; `in_place` replaces
-    replicas one by one, which a changed pod template (image, memory) still does by a second cluster."""
+    replicas one by one, which a changed pod template (image, memory) still does by a second cluster.
+
+    `secrets` names Secrets of the runs' namespace, which are not of this stack's making, and the keys of each that the
+    pods get as variables of the same names; a pod starts when they are there."""
 
     name: Name = "serve"
     applications: list[Application] = Field(min_length=1)
     environment: dict[str, str] = Field(default_factory=dict[str, str])
+    secrets: dict[Name, list[Variable]] = Field(default_factory=dict[str, list[str]])
     workers: Workers
     head: Head = Head()
     image: Image | None = None

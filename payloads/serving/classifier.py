@@ -22,6 +22,7 @@ from payloads.serving import model
 from payloads.serving.answers import ModelCard
 from payloads.serving.api import Api
 from payloads.serving.collector import Collector
+from payloads.serving.http import Failure
 from payloads.serving.model import Predictions
 from payloads.serving.schemas import Parsed
 from payloads.serving.settings import ClassifierArgs
@@ -53,10 +54,14 @@ class Classifier:
             self.answer,
             max_body_bytes=self.args.max_body_bytes,
             max_rows=self.args.max_rows,
+            deadline_s=self.args.deadline_s,
             title="Handwritten digits",
             version=self.model.card.model_version,
         )
-        api.add_api_route("/healthz", self.healthz, methods=["GET"], summary="Whether the model computes")
+        down: Any = {503: {"model": Failure, "description": "it does not"}}
+        api.add_api_route(
+            "/healthz", self.healthz, methods=["GET"], summary="Whether the model computes", responses=down
+        )
         api.add_api_route("/model", self.describe, methods=["GET"], summary="What is being served")
         return api
 

@@ -23,8 +23,8 @@ from payloads.serving.answers import Prediction
 from payloads.serving.combine import How, combine, sure
 from payloads.serving.gather import Gathered, gather
 from payloads.serving.http import JsonApi, RefusedError, Route
-from payloads.serving.member import MemberArgs
 from payloads.serving.schemas import Parsed
+from payloads.serving.settings import MemberArgs
 from payloads.serving.shadow import Shadow
 
 
@@ -86,7 +86,7 @@ class Ensemble:
             summary="Recognise one image or several by several models",
             parse=partial(schemas.parse, max_rows=self.args.max_rows),
             answer=self.answer,
-            request_schema=schemas.PredictRequest.model_json_schema(),
+            request_schema=schemas.request_schema(self.args.max_rows),
             response_model=EnsembleAnswer,
             # Members have their own deadline; this one is for a router that cannot reach any.
             deadline_s=2 * self.args.deadline_s + 1,

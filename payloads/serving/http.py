@@ -13,15 +13,17 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 logger = logging.getLogger("ray.serve")  # Ray Serve writes it to the replica's log file
 SERVER_FAILED = "the server failed on this request: its log tells why"
+Value = TypeVar("Value")
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON = (b"content-type", b"application/json")
 
@@ -30,16 +32,24 @@ class Failure(BaseModel):
     """Every answer other than 2xx that an application gives."""
 
     error: str = Field(description="what is wrong with the request, in one sentence")
+    code: str = Field(description="the kind of failure, for programs: it stays when the sentence is worded anew")
     request_id: str
 
 
 class RefusedError(Exception):
-    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body."""
+    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body.
 
-    def __init__(self, status: int, sentence: str) -> None:
+    `code` is the failure's kind, by default that of its status; `headers` go with the answer.
+    """
+
+    def __init__(
+        self, status: int, sentence: str, code: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
+        self.code = code or code_of(status)
+        self.headers = dict(headers or {})
 
 
 @dataclass(frozen=True)
@@ -50,18 +60,23 @@ class Route:
     gives the body of a 200. What takes longer than `deadline_s` is ended with 504. `refusals` are further statuses that
     either may refuse with, for the documentation. A body that is no JSON names its `content_types`, and in `smaller`
     what to do about one that is too large.
+
+    `admit`, where there is one, gets the headers (names in lower case) before any of the body is read and raises
+    RefusedError; what it gives goes to `answer` as a third argument. `documentation` is merged into the operation.
     """
 
     path: str
     summary: str
     parse: Callable[[bytes], Any]
-    answer: Callable[[Any, str], Awaitable[bytes]]
+    answer: Callable[..., Awaitable[bytes]]
     request_schema: dict[str, Any]
     response_model: Any
     deadline_s: float | None = None
     refusals: Mapping[int, str] = field(default_factory=dict)
     content_types: tuple[str, ...] = ("application/json",)
     smaller: str = "send the rows in several requests"
+    admit: Callable[[Mapping[str, str]], Awaitable[Any]] | None = None
+    documentation: Mapping[str, Any] = field(default_factory=dict)
 
 
 class JsonApi(FastAPI):
@@ -73,6 +88,8 @@ class JsonApi(FastAPI):
         self.hot = {route.path: route for route in routes}
         self.max_body_bytes = max_body_bytes
         self.add_exception_handler(HTTPException, _http_error)
+        self.add_exception_handler(RequestValidationError, _invalid)
+        self.add_exception_handler(RefusedError, _refused)
         self.add_exception_handler(Exception, _server_error)
         for route in routes:
             self._document(route)
@@ -82,26 +99,26 @@ class JsonApi(FastAPI):
         if route is None:
             await super().__call__(scope, receive, send)
             return
-        status, body = await self._respond(route, scope, receive)
-        await _send(send, status, body)
+        await _send(send, *await self._respond(route, scope, receive))
 
-    async def _respond(self, route: Route, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    async def _respond(self, route: Route, scope: Scope, receive: Receive) -> tuple[int, bytes, Mapping[str, str]]:
         request_id = request_id_of(scope)
         try:
+            admitted = () if route.admit is None else (await _within(route.deadline_s, route.admit(_headers(scope))),)
             check_headers(scope, self.max_body_bytes, route.content_types, route.smaller)
             body = await read_body(receive, self.max_body_bytes, route.smaller)
-            answer = route.answer(route.parse(body), request_id)
-            return 200, await (answer if route.deadline_s is None else _within(route.deadline_s, answer))
+            answer = route.answer(route.parse(body), request_id, *admitted)
+            return 200, await _within(route.deadline_s, answer), {}
         except RefusedError as refusal:
-            return refusal.status, failure(refusal.sentence, request_id)
+            return refusal.status, failure(refusal.sentence, request_id, refusal.code), refusal.headers
         except Exception:  # a defect, or a failed batch: the client learns that, the log learns why
             logger.exception("request %s failed", request_id)
-            return 500, failure(SERVER_FAILED, request_id)
+            return 500, failure(SERVER_FAILED, request_id, code_of(500)), {}
 
     def _document(self, route: Route) -> None:
         async def documented(request: Request) -> Response:
-            status, body = await self._respond(route, request.scope, request.receive)
-            return Response(body, status, media_type="application/json")
+            status, body, headers = await self._respond(route, request.scope, request.receive)
+            return Response(body, status, headers, media_type="application/json")
 
         refusals = (
             _REFUSALS
@@ -114,17 +131,39 @@ class JsonApi(FastAPI):
             methods=["POST"],
             summary=route.summary,
             response_model=route.response_model,
-            responses={
-                **{status: {"model": Failure, "description": text} for status, text in refusals.items()},
-                503: {"description": "too many requests are waiting; Retry-After says when to come back"},
-            },
+            responses=_responses(refusals),
             openapi_extra={
                 "requestBody": {
                     "required": True,
                     "content": {kind: {"schema": route.request_schema} for kind in route.content_types},
-                }
+                },
+                **route.documentation,
             },
         )
+
+
+def secured(api: FastAPI, schemes: Mapping[str, Any]) -> None:
+    """Name `schemes` in the OpenAPI of `api`, so that an operation's `security` may refer to them."""
+    plain = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        document.setdefault("components", {})["securitySchemes"] = dict(schemes)
+        return document
+
+    api.openapi = openapi  # type: ignore[method-assign]
+
+
+def _responses(refusals: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"model": Failure, "description": text} for status, text in refusals.items()
+    }
+    # Ray's proxy answers 503 in plain text where all replicas are full.
+    found[503].setdefault("content", {})["text/plain"] = {"schema": {"type": "string"}}
+    for status, each in found.items():
+        if status in (429, 503):
+            each["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+    return found
 
 
 _REFUSALS = {
@@ -132,11 +171,15 @@ _REFUSALS = {
     413: "the body is too large",
     415: "the body is not declared as application/json",
     422: "the body is JSON of another form",
+    500: "the server failed",
+    503: "too many requests are waiting; Retry-After says when to come back",
 }
 
 
-async def _within(deadline_s: float, answer: Awaitable[bytes]) -> bytes:
+async def _within(deadline_s: float | None, answer: Awaitable[Value]) -> Value:
     """`answer`, or a refusal with 504. A time-out of the answer's own that comes before is a defect like any other."""
+    if deadline_s is None:
+        return await answer
     try:
         async with asyncio.timeout(deadline_s) as limit:
             return await answer
@@ -192,8 +235,17 @@ def request_id_of(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def failure(sentence: str, request_id: str) -> bytes:
-    return json.dumps({"error": sentence, "request_id": request_id}).encode()
+def failure(sentence: str, request_id: str, code: str) -> bytes:
+    return json.dumps({"error": sentence, "code": code, "request_id": request_id}).encode()
+
+
+def code_of(status: int) -> str:
+    """The kind of a failure of which no more is known than its status."""
+    return _CODES.get(status, "refused")
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _path(scope: Scope) -> str:
@@ -204,12 +256,27 @@ def _too_large(limit: int, smaller: str) -> RefusedError:
     return RefusedError(413, f"the body is larger than {limit} bytes: {smaller}")
 
 
-async def _send(send: Send, status: int, body: bytes) -> None:
+async def _send(send: Send, status: int, body: bytes, more: Mapping[str, str]) -> None:
     headers = [_JSON, (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
+_CODES = {
+    400: "not_json",
+    401: "unauthorized",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    415: "content_type",
+    422: "invalid",
+    429: "rate_limited",
+    500: "server_failed",
+    503: "unavailable",
+    504: "deadline",
+}
 _SENTENCES = {
     404: "there is no such path: see /openapi.json",
     405: "this path does not take that method",
@@ -220,10 +287,24 @@ _SENTENCES = {
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for nothing else
     sentence = _SENTENCES.get(error.status_code, "the request cannot be served")
-    body = failure(sentence, request_id_of(request.scope))
+    body = failure(sentence, request_id_of(request.scope), code_of(error.status_code))
     return Response(body, error.status_code, headers=error.headers, media_type="application/json")
 
 
+async def _invalid(request: Request, error: Exception) -> Response:
+    """A parameter of a route that FastAPI answers. Its own answer would repeat what was sent."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for nothing else
+    place, message = error.errors()[0]["loc"], error.errors()[0]["msg"]
+    body = failure(f"{place[-1]}: {message[:1].lower()}{message[1:]}", request_id_of(request.scope), code_of(422))
+    return Response(body, 422, media_type="application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101  registered for nothing else
+    body = failure(error.sentence, request_id_of(request.scope), error.code)
+    return Response(body, error.status, error.headers, media_type="application/json")
+
+
 async def _server_error(request: Request, _error: Exception) -> Response:
-    body = failure(SERVER_FAILED, request_id_of(request.scope))
+    body = failure(SERVER_FAILED, request_id_of(request.scope), code_of(500))
     return Response(body, 500, media_type="application/json")

@@ -134,7 +134,7 @@ class Many:
             summary="Ask several models about one image",
             parse=partial(parse, known=frozenset(self.args.models)),
             answer=self.answer,
-            request_schema=TagRequest.model_json_schema(),
+            request_schema=self._request_schema(),
             response_model=TagAnswer,
             deadline_s=self.args.deadline_s + 1,
             refusals={404: "a model is not served here"},
@@ -150,6 +150,11 @@ class Many:
         if not found.answers:
             raise RefusedError(503, "none of the models answered: try again")
         return json.dumps({"tags": found.answers, "missing": found.missing, "request_id": request_id}).encode()
+
+    def _request_schema(self) -> dict[str, Any]:
+        schema = TagRequest.model_json_schema()
+        schema["properties"]["models"] |= {"uniqueItems": True, "items": {"enum": self.args.models}}
+        return schema
 
     async def models(self) -> list[str]:
         return self.args.models

@@ -6,28 +6,12 @@ from typing import Any
 
 import numpy as np
 import ray
-from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve.schema import LoggingConfig
 
-from payloads.common.settings import MODEL_PATTERN, read_platform
+from payloads.common.settings import read_platform
 from payloads.serving import model
-
-
-class MemberArgs(BaseModel):
-    """Which model a member is. `version` pins it; otherwise it is what `alias` points to when the replica starts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the member, and of its deployment")
-    model_name: str = Field(pattern=MODEL_PATTERN, description="name in the model registry")
-    alias: str = Field(default="champion", min_length=1, description="alias of the version to serve")
-    version: str | None = Field(
-        default=None, pattern=r"^[0-9]+$", description="the version to serve, whatever the alias"
-    )
-    weight: float = Field(default=1.0, gt=0, description="weight of its answers")
-    max_batch_size: int = Field(default=64, ge=1, le=4096, description="rows of one forward pass")
-    batch_wait_timeout_s: float = Field(default=0.001, ge=0, le=1, description="how long a row waits for others")
+from payloads.serving.settings import MemberArgs
 
 
 def rows_of(groups: list[np.ndarray]) -> int:

@@ -7,7 +7,7 @@ a boolean, NaN or an infinity is refused rather than converted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -59,6 +59,16 @@ def parse(body: bytes, max_rows: int) -> Parsed:
     if len(request.rows) > max_rows:
         raise RefusedError(422, f"rows holds more than {max_rows} images: send them in several requests")
     return Parsed(np.array(request.rows, dtype=np.float32), single=False)
+
+
+def request_schema(max_rows: int) -> dict[str, Any]:
+    """What `parse` takes, as a JSON schema. Of its own making pydantic can say neither "one of the two" nor a limit
+    that is a setting, and it would say that both may be null."""
+    schema = PredictRequest.model_json_schema()
+    for name in ("pixels", "rows"):
+        del schema["properties"][name]["default"]
+    schema["properties"]["rows"]["maxItems"] = max_rows
+    return schema | {"oneOf": [{"required": ["pixels"]}, {"required": ["rows"]}]}
 
 
 def refused(error: ValidationError, known: str, wanted: str) -> RefusedError:

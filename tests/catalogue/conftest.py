@@ -13,9 +13,9 @@ from kubernetes import client, config
 
 from local.cluster.publish import Publication
 from local.up.forward import forwarded
-from tests.cluster.main_job.conftest import Stacks, deployed
+from tests.cluster.main_job.conftest import Stacks, core, deployed
 
-__all__ = ["Service", "deployed", "service", "trained"]
+__all__ = ["Service", "core", "deployed", "service", "trained"]
 
 NAMESPACE = "ray"
 Service = Callable[[str], AbstractContextManager[str]]

@@ -117,7 +117,7 @@ class Bandit:
             summary="Choose an arm in a context",
             parse=partial(parse_choose, features=self.args.features),
             answer=self.choose,
-            request_schema=ChooseRequest.model_json_schema(),
+            request_schema=self._request_schema(),
             response_model=ChooseAnswer,
             deadline_s=self.args.learn_deadline_s,
         )
@@ -131,6 +131,11 @@ class Bandit:
             deadline_s=self.args.learn_deadline_s,
         )
         return JsonApi([choose, feedback], self.args.max_body_bytes, title=f"Bandit {self.args.name}")
+
+    def _request_schema(self) -> dict[str, Any]:
+        schema = ChooseRequest.model_json_schema()
+        schema["properties"]["context"] |= {"minItems": self.args.features, "maxItems": self.args.features}
+        return schema
 
     async def choose(self, context: np.ndarray, request_id: str) -> bytes:
         await self._ready()

@@ -19,7 +19,7 @@ async def _answer(parsed: Parsed, request_id: str) -> bytes:
     return json.dumps({"rows": parsed.rows.tolist(), "single": parsed.single, "request_id": request_id}).encode()
 
 
-API = Api(_answer, max_body_bytes=1 << 20, max_rows=1024)
+API = Api(_answer, max_body_bytes=1 << 20, max_rows=1024, deadline_s=10)
 
 
 def call(method: str, path: str, **request: Any) -> httpx.Response:
@@ -48,7 +48,7 @@ def test_a_bad_request_gets_one_sentence_and_no_echo(bad: Bad):
 def test_unknown_paths_and_methods_fail_in_the_same_form(method: str, path: str, status: int):
     answer = call(method, path)
     assert answer.status_code == status
-    assert set(answer.json()) == {"error", "request_id"}
+    assert set(answer.json()) == {"error", "code", "request_id"}
 
 
 def test_one_row_and_many_rows_arrive_as_float32_matrices():
@@ -98,7 +98,7 @@ def test_a_defect_is_a_500_that_tells_nothing():
         raise RuntimeError(MARKER)
 
     async def go() -> httpx.Response:
-        api = Api(broken, max_body_bytes=1 << 20, max_rows=1024)
+        api = Api(broken, max_body_bytes=1 << 20, max_rows=1024, deadline_s=10)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(api, raise_app_exceptions=False), base_url="http://test"
         ) as client:
@@ -108,3 +108,18 @@ def test_a_defect_is_a_500_that_tells_nothing():
     assert answer.status_code == 500
     assert "its log tells why" in answer.json()["error"]
     assert MARKER not in answer.text
+
+
+def test_an_answer_that_takes_too_long_is_a_504():
+    async def slow(_parsed: Parsed, _request_id: str) -> bytes:
+        await asyncio.sleep(30)
+        return b""
+
+    async def go() -> httpx.Response:
+        api = Api(slow, max_body_bytes=1 << 20, max_rows=1024, deadline_s=0.05)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://test") as client:
+            return await client.post("/predict", json={"pixels": GOOD})
+
+    answer = asyncio.run(go())
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline")
+    assert "within 0.05 s" in answer.json()["error"]

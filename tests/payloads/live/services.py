@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import boto3
+import psycopg2
 from moto.server import ThreadedMotoServer
 
 BUCKET = "manta"
@@ -94,3 +101,46 @@ class Mlflow:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+
+NOBODY = 65534
+PROGRAMS = Path(str(find_spec("pgserver").origin)).parent / "pginstall" / "bin"  # type: ignore[union-attr]
+
+
+@contextmanager
+def postgresql(database: str) -> Iterator[str]:
+    """The URI of a database in a PostgreSQL of its own. It refuses to run as root."""
+    folder, port = Path(tempfile.mkdtemp(prefix="manta-postgres-")), free_port()
+    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    if user:
+        os.chown(folder, NOBODY, NOBODY)
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": folder}
+    make = [PROGRAMS / "initdb", "-D", folder / "data", "-U", database, "--auth=trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run(make, check=True, **user, **quiet)
+    options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
+    server = subprocess.Popen([PROGRAMS / "postgres", "-D", folder / "data", *options], **user, **quiet)
+    uri = f"postgresql://{database}@127.0.0.1:{port}"
+    try:
+        eventually(lambda: psycopg2.connect(f"{uri}/postgres").close(), psycopg2.OperationalError)
+        made = psycopg2.connect(f"{uri}/postgres")
+        made.autocommit = True
+        made.cursor().execute(f"CREATE DATABASE {database}")
+        made.close()
+        yield f"{uri}/{database}"
+    finally:
+        server.send_signal(signal.SIGQUIT)
+        server.wait(30)
+        shutil.rmtree(folder)
+
+
+def eventually(call: Callable[[], Any], retried: type[Exception], within_s: float = 180.0) -> None:
+    """Call until it no longer raises `retried`."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            call()
+        except retried:
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        else:
+            return

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import psycopg2
 import pytest
 from mlflow.exceptions import MlflowException
-from services import BUCKET, S3, free_port
+from services import BUCKET, S3, eventually, free_port, postgresql
 
 from infra.aws.database import DRIVER
 from infra.kubernetes import mlflow_access
@@ -34,35 +29,13 @@ from payloads.common.settings import Platform
 from payloads.common.tracking import connect, explained, find_or_create
 from tests.own_mlflow import default_restored
 
-NOBODY = 65534
-PROGRAMS = Path(str(find_spec("pgserver").origin)).parent / "pginstall" / "bin"  # type: ignore[union-attr]
 PASSWORDS = {"admin": "the-administrators-own", "ray": "the-password-of-runs"}
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """A PostgreSQL of its own. It refuses to run as root."""
-    folder, port = Path(tempfile.mkdtemp(prefix="manta-postgres-")), free_port()
-    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    if user:
-        os.chown(folder, NOBODY, NOBODY)
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": folder}
-    make = [PROGRAMS / "initdb", "-D", folder / "data", "-U", "mlflow", "--auth=trust", "--no-sync", "-E", "UTF8"]
-    subprocess.run(make, check=True, **user, **quiet)
-    options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
-    server = subprocess.Popen([PROGRAMS / "postgres", "-D", folder / "data", *options], **user, **quiet)
-    uri = f"postgresql://mlflow@127.0.0.1:{port}"
-    try:
-        _eventually(lambda: psycopg2.connect(f"{uri}/postgres").close(), psycopg2.OperationalError)
-        made = psycopg2.connect(f"{uri}/postgres")
-        made.autocommit = True
-        made.cursor().execute("CREATE DATABASE mlflow")
-        made.close()
-        yield f"{uri}/mlflow".replace("postgresql", DRIVER)
-    finally:
-        server.send_signal(signal.SIGQUIT)
-        server.wait(30)
-        shutil.rmtree(folder)
+    with postgresql("mlflow") as uri:
+        yield uri.replace("postgresql", DRIVER, 1)
 
 
 @dataclass
@@ -106,7 +79,7 @@ class Server:
                 [sys.executable, "-m", *container["command"], *arguments],
                 env=self._environment(container), stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        _eventually(lambda: urllib.request.urlopen(f"{self.url}/health", timeout=5).close(), OSError)
+        eventually(lambda: urllib.request.urlopen(f"{self.url}/health", timeout=5).close(), OSError)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -204,15 +177,3 @@ def test_the_passwords_are_what_the_secret_says_after_every_start(
         connect(as_run).search_experiments()
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "another-password-of-runs")
     assert [found.name for found in connect(as_run).search_experiments(filter_string="name = 'digits'")] == ["digits"]
-
-
-def _eventually(call: Any, retried: type[Exception], within_s: float = 180.0) -> None:
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            call()
-        except retried:
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
-        else:
-            return

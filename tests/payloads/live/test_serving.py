@@ -129,7 +129,7 @@ def test_a_bad_request_gets_one_sentence_and_no_echo(server: Server, bad: Bad):
 def test_unknown_paths_and_methods_fail_in_the_same_form(server: Server, method: str, path: str, status: int):
     answer = server.ask(method, path)
     assert answer["status"] == status
-    assert set(json.loads(answer["body"])) == {"error", "request_id"}
+    assert set(json.loads(answer["body"])) == {"error", "code", "request_id"}
 
 
 def test_health_and_model_say_what_is_served(server: Server):

@@ -29,7 +29,7 @@ from tests.contract.manifests import (
     ray_service,
     run_manifests,
 )
-from tests.unit.infra.conftest import IMAGE, train_values
+from tests.unit.infra.conftest import IMAGE, serve_values, train_values
 
 ALL = [
     *(ray_job(shape) for shape in TRAIN_SHAPES),
@@ -218,6 +218,22 @@ def test_a_newer_model_replaces_replicas_and_no_pod(
     assert yaml.safe_load(two["serveConfigV2"])["applications"][0]["runtime_env"] == {
         "env_vars": {"MANTA_MODEL_VERSION": "2"}
     }
+
+
+def test_keys_of_secrets_that_are_there_reach_every_pod_by_reference(
+    contract: Contract, serve_stack: StackName, serve_settings: ServeSettings
+) -> None:
+    settings = ServeSettings.model_validate(serve_values(secrets={"business": ["ONE_KEY", "OTHER_KEY"]}))
+    manifest = service.service_manifest(service_spec(serve_stack, settings, contract, "c0de"))
+    plain = service.service_manifest(service_spec(serve_stack, serve_settings, contract, "c0de"))
+    found = [pod["containers"][0]["env"] for _, pod in pods(manifest)]
+    without = [pod["containers"][0]["env"] for _, pod in pods(plain)]
+    assert len(found) == 2, "head and workers"
+    for env, before in zip(found, without, strict=True):
+        assert [entry for entry in env if entry not in before] == [
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": "business", "key": name}}}
+            for name in ("ONE_KEY", "OTHER_KEY")
+        ]
 
 
 def test_the_budget_of_disruptions_is_a_number() -> None:
