@@ -74,13 +74,22 @@ def plan(store: FeatureStore, service: str) -> Plan:
 
 
 class OnlineFeatures:
-    """Reads one feature service. `count(view, outcome, entities)` is called for each view of each reading."""
+    """Reads one feature service. `count(view, outcome, entities)` is called for each view of each reading; `clock`
+    gives the seconds since 1970 against which the age of a feature is measured."""
 
-    def __init__(self, store: FeatureStore, service: str, timeout_s: float, count: Count) -> None:
+    def __init__(
+        self,
+        store: FeatureStore,
+        service: str,
+        timeout_s: float,
+        count: Count,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.store = store
         self.service = service
         self.timeout_s = timeout_s
         self.count = count
+        self.clock = clock
         self.plan = plan(store, service)
         self.failures = 0
         self.paused_until = 0.0
@@ -107,8 +116,8 @@ class OnlineFeatures:
             logger.warning("features of %s: Redis: %r", self.service, error)
             late = isinstance(error, TimeoutError)
             return self._without(now, len(entities), LATE if late else FAILED)
-        self.failures = 0
-        return self._counted(now, [_features(now, response.proto, row) for row in range(len(entities))])
+        self.failures, at = 0, self.clock()
+        return self._counted(now, [_features(now, response.proto, row, at) for row in range(len(entities))])
 
     def _without(self, now: Plan, entities: int, reason: str) -> list[Features]:
         values = {name: value for view in now.views for name, value in view.defaults.items()}
@@ -123,17 +132,16 @@ class OnlineFeatures:
         return found
 
 
-def _features(now: Plan, proto: Any, row: int) -> Features:
+def _features(now: Plan, proto: Any, row: int, at: float) -> Features:
     column = {name: index for index, name in enumerate(proto.metadata.feature_names.val)}
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
-    oldest = time.time()
     for view in now.views:
         found = {name: proto.results[column[name]] for name in view.defaults}
-        at = max(_seconds(result.event_timestamps[row]) for result in found.values())
+        event = max(_seconds(result.event_timestamps[row]) for result in found.values())
         here = {name: feast_value_type_to_python_type(result.values[row]) for name, result in found.items()}
         # Feast answers with a value however old it is.
-        expired = at and view.ttl_s is not None and oldest - at > view.ttl_s
+        expired = event and view.ttl_s is not None and at - event > view.ttl_s
         if expired or any(value is None for value in here.values()):
             reasons[view.name] = EXPIRED if expired else MISSING
         for name, value in here.items():
