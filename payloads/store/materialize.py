@@ -81,7 +81,7 @@ def _run(
     from payloads.store.definitions import SERVICE, definitions
     from payloads.store.repository import open_store, registry_uri
 
-    store = open_store(registry_uri(platform, settings.project), settings.project, redis, REDIS_TIMEOUT_S)
+    store = open_store(registry_uri(platform, settings.project), settings.project, redis, REDIS_TIMEOUT_S, writes=True)
     store.apply(definitions(f"{platform.storage.rstrip('/')}/{settings.folder}"))
     reporting.progress(f"registered the features of {SERVICE}")
     job = training.Join(storage, settings.project, f"store/{settings.project}/training/{key}", settings.as_known)

@@ -13,21 +13,16 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset
-import pyarrow.fs
 from feast import FeatureView, OnDemandFeatureView
 from feast.data_source import DataSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.repo_config import FeastConfigBaseModel
 
 from payloads.common.errors import PayloadError
-from payloads.common.settings import read_platform
-from payloads.common.storage import open_storage
 from payloads.store import join
+from payloads.store.files import micros, moment, read, utc
 
 LABEL_TIME = "event_timestamp"
-MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
 class ParquetOfflineStoreConfig(FeastConfigBaseModel):
@@ -140,37 +135,6 @@ class ParquetOfflineStore(OfflineStore):
         return ParquetJob(lambda: read(data_source, columns, timestamp_field, start_date, end_date), False, None)
 
 
-def read(
-    source: DataSource, columns: Sequence[str], time: str, start: datetime | None, end: datetime | None
-) -> pa.Table:
-    """Rows of `source` with start <= time <= end; times without a zone are UTC.
-
-    Files that have nothing of that window in their statistics are not fetched. Raises PayloadError where there is no
-    such folder or a column is missing.
-    """
-    if source.field_mapping:
-        raise PayloadError(f"source {source.name} renames columns, which this store does not: rename the features")
-    filesystem, path = _place(str(source.path))  # type: ignore[attr-defined]
-    try:
-        data = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet")
-    except FileNotFoundError:
-        raise PayloadError(f"source {source.name}: there is nothing at {path}: write its Parquet files first") from None
-    if missing := [name for name in columns if name not in data.schema.names]:
-        raise PayloadError(f"source {source.name} at {path} has no column {missing[0]}: correct the definition")
-    kind = data.schema.field(time).type
-    field = pyarrow.dataset.field(time)
-    within = pyarrow.dataset.scalar(True)
-    if start is not None:
-        within &= field >= _scalar(start, kind)
-    if end is not None:
-        within &= field <= _scalar(end, kind)
-    table = data.to_table(columns=list(dict.fromkeys(columns)), filter=within)
-    for index, column in enumerate(table.schema):
-        if pa.types.is_timestamp(column.type):
-            table = table.set_column(index, column.name, _utc(table[column.name]))
-    return table
-
-
 def _by_view(views: Sequence[FeatureView], refs: Sequence[str]) -> list[tuple[FeatureView, list[str]]]:
     """The views with their features, in the order in which they are asked for."""
     by_name = {view.projection.name_to_use(): view for view in views}
@@ -190,12 +154,12 @@ def _joined(labels: pa.Table, view: FeatureView, features: list[str], as_known: 
     keys = [column.name for column in view.entity_columns]
     renamed = view.projection.join_key_map
     asked = labels.select([renamed.get(key, key) for key in keys]).rename_columns(keys)
-    label_time = _micros(_utc(labels[LABEL_TIME]))
+    label_time = micros(utc(labels[LABEL_TIME]))
     if not len(label_time):
         start = end = datetime.now(UTC)
     else:
-        end = _moment(label_time.max())
-        start = _moment(label_time.min()) - view.ttl if view.ttl else None
+        end = moment(label_time.max())
+        start = moment(label_time.min()) - view.ttl if view.ttl else None
     rows = read(source, [*keys, *features, *times], source.timestamp_field, start, end)
     label_codes, codes = _codes([asked, rows], keys)
     found = join.as_of(
@@ -214,7 +178,7 @@ def _times(event: str, created: str | None) -> list[str]:
 
 
 def _events(rows: pa.Table, codes: np.ndarray, times: Sequence[str]) -> join.Events:
-    return join.Events(codes, _micros(rows[times[0]]), _micros(rows[times[-1]]))
+    return join.Events(codes, micros(rows[times[0]]), micros(rows[times[-1]]))
 
 
 def _codes(tables: Sequence[pa.Table], keys: Sequence[str]) -> list[np.ndarray]:
@@ -226,31 +190,3 @@ def _codes(tables: Sequence[pa.Table], keys: Sequence[str]) -> list[np.ndarray]:
         raise PayloadError(f"a row has no {' or '.join(keys)}: leave such rows out")
     codes = together.groupby(list(keys), sort=False).ngroup().to_numpy(np.int64)
     return np.split(codes, np.cumsum([len(table) for table in tables])[:-1])
-
-
-def _utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if column.type.tz is None:
-        column = pc.assume_timezone(column, "UTC")
-    # Nanoseconds are cut off: Feast's own times have microseconds.
-    return column.cast(MICROSECONDS, safe=False)
-
-
-def _micros(column: pa.ChunkedArray) -> np.ndarray:
-    if column.null_count:
-        raise PayloadError(f"{column.null_count} rows have no time: leave such rows out")
-    return column.cast(pa.int64()).to_numpy()
-
-
-def _moment(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
-
-
-def _scalar(moment: datetime, kind: pa.DataType) -> pa.Scalar:
-    at = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return pa.scalar(at, MICROSECONDS).cast(pa.timestamp("us")).cast(kind) if kind.tz is None else pa.scalar(at, kind)
-
-
-def _place(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    if uri.startswith("s3://"):
-        return open_storage(read_platform()).filesystem, uri.removeprefix("s3://").rstrip("/")
-    return pyarrow.fs.LocalFileSystem(), uri

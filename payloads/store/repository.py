@@ -19,15 +19,18 @@ def connection(redis: Redis, timeout_s: float) -> str:
     return ",".join([*parts, f'password="{redis.password.get_secret_value()}"'] if redis.password else parts)
 
 
-def open_store(registry: str, project: str, redis: Redis, timeout_s: float) -> FeatureStore:
-    """The store of `project`; nothing is contacted but the place of the registry. `timeout_s` is for Redis.
+def open_store(registry: str, project: str, redis: Redis, timeout_s: float, *, writes: bool = False) -> FeatureStore:
+    """The store of `project`; nothing is contacted before it is used. `timeout_s` is for Redis.
+
+    `writes`: definitions are registered and the registry is made if need be; else a missing one is a PayloadError.
 
     The registry is read once and again only when it is told to (`refresh_registry`): a reading that came by itself
     would come in the middle of a request.
     """
+    kind = f"payloads.store.registry.{'Writing' if writes else 'Reading'}RegistryStore"
     config = RepoConfig(
         project=project,
-        registry=RegistryConfig(path=registry, cache_ttl_seconds=0),
+        registry=RegistryConfig(registry_store_type=kind, path=registry, cache_ttl_seconds=0),
         provider="local",
         offline_store={"type": "payloads.store.offline.ParquetOfflineStore"},
         # What is written is the latest of its window, so it may replace what is there. Feast's own check keeps the

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from payloads.common.storage import Storage
 from payloads.store.definitions import ARRIVED, EVENT_TIME
-from payloads.store.offline import LABEL_TIME, MICROSECONDS
+from payloads.store.files import MICROSECONDS
+from payloads.store.offline import LABEL_TIME
 
 DAY_US = 86_400_000_000
 LATE_SHARE, CORRECTED_SHARE = 0.05, 0.02
