@@ -26,12 +26,13 @@ PACKAGES = {
     "iproute2": "ip",
     "iptables": "iptables",
     "mount": "mount",
+    "redis-server": "redis-server",
     "runc": "runc",
     "util-linux": "nsenter",
 }
 # Root's PATH lacks these under `su` and some `sudo` configurations.
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_UNITS = {"containerd": "containerd.service", "haproxy": "haproxy.service"}
+_UNITS = {"containerd": "containerd.service", "haproxy": "haproxy.service", "redis-server": "redis-server.service"}
 # Maintainer scripts start services through these two. In a mount namespace of our own, /bin/true takes their place, so
 # that nothing starts, and nothing (such as a policy-rc.d) can be left behind, whatever ends us.
 _QUIETLY = """
