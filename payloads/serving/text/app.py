@@ -97,8 +97,8 @@ class Text:
             parts = self._parts(schemas.parse(body, self.args.max_new_tokens))
             first = await anext(parts)
         except RefusedError as refusal:
-            content = http.failure(refusal.sentence, request_id)
-            return Response(content, refusal.status, media_type="application/json")
+            content = http.failure(refusal.sentence, request_id, refusal.code)
+            return Response(content, refusal.status, dict(refusal.headers), media_type="application/json")
         events = _events(first, parts, request_id)
         return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
