@@ -61,7 +61,9 @@ def decode(content: bytes, form: Form) -> np.ndarray:
             raise BrokenImage(_too_large(form)) from None
         except Exception:
             raise BrokenImage(TRUNCATED) from None
-        _judge(image.size, image.mode, getattr(image, "n_frames", 1), image.info, form)
+        # Phones put small copies or a depth map behind a JPEG's picture, which makes it an MPO.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        _judge(image.size, image.mode, frames, image.info, form)
         try:
             # A JPEG is scaled down by its decoder where it has many times the pixels that are wanted.
             image.draft(None, (4 * form.size, 4 * form.size))

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from payloads.common.errors import PayloadError
 from payloads.common.storage import Storage
 from payloads.images.augment import Recipe, augment, transforms
 from payloads.images.dataset import Manifest
@@ -51,7 +52,7 @@ class Plan:
 
     @classmethod
     def of(cls, manifest: Manifest, seed: int, world: int) -> Plan:
-        """Raises ValueError if there are fewer row groups than ranks."""
+        """Raises PayloadError if there are fewer row groups than ranks."""
         size = manifest.group_rows
         groups = tuple(
             Group(file["path"], number, min(size, file["rows"] - first))
@@ -59,7 +60,10 @@ class Plan:
             for number, first in enumerate(range(0, file["rows"], size))
         )
         if len(groups) < world:
-            raise ValueError(f"{len(groups)} row groups of train images are too few for {world} workers")
+            raise PayloadError(
+                f"{len(groups)} row groups of train images are too few for {world} workers: train with fewer "
+                "(num_workers) or prepare more images"
+            )
         return cls(groups, seed, world)
 
     def dealt(self, epoch: int, rank: int) -> list[Group]:

@@ -54,13 +54,7 @@ def run(job: Job, plan: list[Unit], settings: ImageSettings) -> Outcome:
     where = cuts(decoded, repeats, settings)
     limits = Limits(at_once=settings.num_workers, cpus=settings.cpus_per_worker)
     written = stage(job.receipts("write"), "write", plan, stages.write, (job, where, repeats), limits)
-    files: dict[str, list[dict[str, Any]]] = {name: [] for name in (*stages.SPLITS, QUARANTINE)}
-    for receipt in [*decoded, *written]:
-        for name, file in receipt["files"].items():
-            files[name].append(file)
-    total = _total(written)
-    deviation = np.sqrt(total.squares / total.count)
-    return Outcome(files, where.classes, dict(sorted(reasons.items())), total.mean.tolist(), deviation.tolist())
+    return outcome(decoded, written, where.classes, dict(sorted(reasons.items())))
 
 
 def _decode(job: Job, plan: list[Unit], settings: ImageSettings) -> list[Receipt]:
@@ -126,6 +120,19 @@ def _flat(decoded: Iterable[Receipt]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     labels = np.concatenate([np.asarray(receipt["labels"], str) for receipt in receipts])
     places = [(unit, row) for unit, receipt in enumerate(receipts) for row in range(len(receipt["ids"]))]
     return ids, labels, np.asarray(places, np.int64).reshape(-1, 2)
+
+
+def outcome(
+    decoded: list[Receipt], written: list[Receipt], classes: tuple[str, ...], reasons: dict[str, int]
+) -> Outcome:
+    """What the receipts of both passes add up to."""
+    files: dict[str, list[dict[str, Any]]] = {name: [] for name in (*stages.SPLITS, QUARANTINE)}
+    for receipt in [*decoded, *written]:
+        for name, file in receipt["files"].items():
+            files[name].append(file)
+    total = _total(written)
+    deviation = np.sqrt(total.squares / total.count)
+    return Outcome(files, classes, reasons, total.mean.tolist(), deviation.tolist())
 
 
 def _refuse_if_rotten(job: Job, images: int, reasons: Counter[str], settings: ImageSettings) -> None:

@@ -64,10 +64,12 @@ def _run(
     key: str,
 ) -> dict[str, Any]:
     from payloads.common import cluster
-    from payloads.images import dataset, loop, network
+    from payloads.images import dataset, feed, loop, network
     from payloads.training import fit, gate
 
     statistics = network.normalisation(settings.normalise, manifest)
+    # Both before anything is trained.
+    feed.Plan.of(manifest, settings.seed, settings.num_workers)
     _refuse_another_shape(client, settings.model_name, manifest)
     cluster.start_ray()
     run.start(settings.model_dump(mode="json"), driver.lineage(platform, settings.run_name, manifest.fingerprint))
@@ -87,7 +89,7 @@ def _run(
 
 
 def _refuse_another_shape(client: Any, name: str, manifest: Manifest) -> None:
-    """Before anything is trained: a champion of other images could not be judged by these."""
+    """A champion of other images could not be judged by these."""
     from payloads.training import register
 
     there = register.champion_shape(client, name)

@@ -68,6 +68,7 @@ def digits() -> dict[str, bytes]:
             "more than one frame",
         ),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_broken_image_is_refused_with_its_reason(content: bytes, form: Form, reason: str):
     with pytest.raises(BrokenImage, match=reason.replace("(", r"\(")):
@@ -89,6 +90,13 @@ def test_pixels_are_those_of_the_file_where_it_has_the_size_already():
     grey, colour = noise(16, 16), noise(32, 32, 3)
     assert (decode(sample.encoded(grey, "PNG"), GREY)[0] == grey).all()
     assert (decode(sample.encoded(colour, "PNG"), COLOUR) == colour.transpose(2, 0, 1)).all()
+
+
+def test_a_photograph_with_a_picture_behind_it_is_the_first_of_them():
+    first, second = (Image.new("RGB", (40, 40), colour) for colour in ("red", "blue"))
+    pixels = decode(saved(first, "MPO", save_all=True, append_images=[second]), COLOUR)
+    assert pixels[0].min() > 240
+    assert pixels[2].max() < 15
 
 
 def test_a_wide_picture_gives_its_middle_and_a_turned_one_stands_upright():
@@ -269,7 +277,7 @@ def test_every_group_is_with_one_rank_and_all_ranks_take_equal_steps(world: int)
 
 
 def test_fewer_groups_than_workers_are_an_error():
-    with pytest.raises(ValueError, match="1 row groups of train images are too few for 2 workers"):
+    with pytest.raises(PayloadError, match="1 row groups of train images are too few for 2 workers"):
         Plan.of(manifest([40]), seed=1, world=2)
 
 

@@ -151,23 +151,16 @@ def test_a_training_ends_with_a_registered_model_of_images(trained: Output, prep
 def test_the_registered_model_reads_held_out_images_as_they_are(
     trained: Output, prepared: Output, storage: Storage, mlflow_server: Mlflow
 ):
-    """Raw pixels in: what the network does to them first travels with it. A lighter pen or a shift by a pixel, which it
-    was trained to bear, changes few answers."""
+    """Raw pixels in: what the network does to them first travels with it."""
     mlflow.set_tracking_uri(mlflow_server.url)
     model = mlflow.pytorch.load_model("models:/digit-scans@champion")
     held_out = output(storage, prepared.result["folder"], "test")
     pixels = np.frombuffer(b"".join(held_out["pixels"].to_pylist()), np.uint8).reshape(-1, 1, 16, 16)
-    rows = torch.tensor(pixels).float()
-    targets = held_out["target"].to_numpy()
-
-    @torch.inference_mode()
-    def answers(images: torch.Tensor) -> np.ndarray:
-        return model(images).argmax(dim=1).numpy()
-
-    assert (answers(rows) == targets).mean() == pytest.approx(trained.result["accuracy"])
-    assert (answers(rows) == targets).mean() >= 0.85
-    assert (answers(rows * 0.9) == answers(rows)).mean() >= 0.95
-    assert (answers(rows.roll(1, dims=3)) == answers(rows)).mean() >= 0.8
+    with torch.inference_mode():
+        answers = model(torch.tensor(pixels).float()).argmax(dim=1).numpy()
+    accuracy = (answers == held_out["target"].to_numpy()).mean()
+    assert accuracy == pytest.approx(trained.result["accuracy"])
+    assert accuracy >= 0.85
 
 
 def test_a_training_killed_midway_sees_the_same_images_again(trained: Output, ray_cluster: str, mlflow_server: Mlflow):
