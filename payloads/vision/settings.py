@@ -31,8 +31,8 @@ class VisionSettings(RunSettings):
     reader_width: int = Field(default=16, ge=4, le=1024, description="channels of the reader's first layer")
 
     test_scenes: int = Field(default=300, ge=10, description="held-out scenes that the gate judges by")
-    gate_f1: float = Field(default=0.9, ge=0, le=1, description="least F1 of the detector at IoU 0.5")
-    gate_accuracy: float = Field(default=0.9, ge=0, le=1, description="least share of digits that the reader reads")
+    gate_f1: float = Field(default=0.95, ge=0, le=1, description="least F1 of the detector at IoU 0.5")
+    gate_accuracy: float = Field(default=0.95, ge=0, le=1, description="least share of digits that the reader reads")
     gate_points: float = Field(
-        default=2.0, gt=0, description="largest mean error of the reader's points, in pixels of the 96 x 96 canvas"
+        default=1.5, gt=0, description="largest mean error of the reader's points, in pixels of the 96 x 96 canvas"
     )

@@ -11,11 +11,12 @@ from images_table import SHEET
 
 from payloads.vision import geometry
 from payloads.vision.evaluate import match
-from payloads.vision.gate import Judged, verdict
+from payloads.vision.gate import JUDGES, Judged, verdict
 from payloads.vision.geometry import Boxes
 from payloads.vision.ink import ink
 from payloads.vision.scenes import CANVAS, Glyphs, Scene, compose, glyphs, landmarks
-from payloads.vision.tasks import detector_batch
+from payloads.vision.settings import VisionSettings
+from payloads.vision.tasks import TASKS, detector_batch
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,12 @@ def test_a_scene_model_must_be_good_and_no_worse(challenger: Judged, champion: A
     found = verdict(challenger, champion)
     assert found.passed is passed
     assert words in found.reason
+
+
+@pytest.mark.parametrize("name", ["detector", "reader"])
+def test_a_model_that_has_learned_nothing_does_not_pass(name: str, scenes: list[Scene]):
+    settings = VisionSettings(run_name="a")
+    width = settings.detector_width if name == "detector" else settings.reader_width
+    judged = JUDGES[name](TASKS[name].network(width).eval(), scenes[:10], settings)
+    assert not verdict(judged, None).passed
+    assert "gate of 0.95" in verdict(judged, None).reason

@@ -1,4 +1,4 @@
-"""The training of the scene models on real Ray, S3 and MLflow: killed, resumed, registered or refused."""
+"""The training of the scene models on real Ray, S3 and MLflow: killed, resumed, registered."""
 
 from __future__ import annotations
 
@@ -79,11 +79,3 @@ def test_a_run_that_has_finished_only_reports_again(resumed: Output):
     again = drive(train.main, run_name="scenes-run", **{**TINY, **OPEN})
     assert again.result == resumed.result
     assert "already finished" in again.text
-
-
-def test_models_that_are_not_good_enough_do_not_replace_the_champions(resumed: Output, client: mlflow.MlflowClient):
-    refused = drive(train.main, run_name="refused", **{**TINY, "epochs": 1, "scenes": 16})
-    assert refused.status == 0, refused.text
-    assert refused.result["detector"]["registered"] is refused.result["reader"]["registered"] is False
-    assert "below the gate of 0.9" in refused.text
-    assert client.get_model_version_by_alias("scenes-reader", "champion").version == resumed.result["reader"]["version"]
