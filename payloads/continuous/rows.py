@@ -67,9 +67,9 @@ def gather(
     share = min(1.0, settings.replay * rows / max(old.train.count(), 1))
     replayed = old.train.map_batches(_sample, fn_kwargs={"share": share, "seed": draw_seed}).materialize()
     data = pipeline.Prepared(
-        train=new.train.union(replayed),
-        validation=new.validation.union(old.validation),
-        test=new.test.union(old.test),
+        train=new.train.union(replayed).materialize(),
+        validation=new.validation.union(old.validation).materialize(),
+        test=new.test.union(old.test).materialize(),
         scaler=new.scaler,
         classes=new.classes,
     )
