@@ -27,7 +27,8 @@ from payloads.serving.business.ledger import LedgerError
 from payloads.serving.business.rules import Decision, History, Zone
 from payloads.serving.business.schemas import Parcel
 from payloads.serving.business.settings import BusinessArgs
-from payloads.serving.http import JsonApi, RefusedError, Route, secured
+from payloads.serving.failures import RefusedError
+from payloads.serving.http import JsonApi, Route, secured
 
 Value = TypeVar("Value")
 # Of the deadline, what a request waits for another with its key: it must still be able to say so.
