@@ -49,7 +49,7 @@ def request_id_of(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def failure(sentence: str, request_id: str, code: str) -> bytes:
+def failure(sentence: str, request_id: str, code: str = "refused") -> bytes:
     return json.dumps({"error": sentence, "code": code, "request_id": request_id}).encode()
 
 
