@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
@@ -161,9 +161,14 @@ class Business:
 
 
 async def _needed(what: str, call: Awaitable[Value]) -> Value:
-    """What a deployment answers; raises RefusedError (503) where it is full, down, or its database is."""
+    """What a deployment answers; raises RefusedError (503) where it is full, down, or its database is.
+
+    What else is raised in it is a defect and stays one.
+    """
     try:
         return await call
-    except (RayError, RayServeException, LedgerError):
+    except (RayError, RayServeException, LedgerError) as error:
+        if isinstance(error, RayTaskError) and not isinstance(error, LedgerError):
+            raise
         wait = {"Retry-After": "1"}
         raise RefusedError(503, f"the {what} does not answer: try again", f"{what}_unavailable", wait) from None
