@@ -122,7 +122,7 @@ def _responses(refusals: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     # Ray's proxy answers 503 in plain text where all replicas are full.
     found[503].setdefault("content", {})["text/plain"] = {"schema": {"type": "string"}}
     for status, each in found.items():
-        if status in (429, 503):
+        if status in (409, 429, 503):
             each["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return found
 
