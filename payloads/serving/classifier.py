@@ -22,7 +22,7 @@ from payloads.serving import model
 from payloads.serving.answers import ModelCard
 from payloads.serving.api import Api
 from payloads.serving.collector import Collector
-from payloads.serving.http import Failure
+from payloads.serving.failures import Failure
 from payloads.serving.model import Predictions
 from payloads.serving.schemas import Parsed
 from payloads.serving.settings import ClassifierArgs

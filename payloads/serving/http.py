@@ -7,49 +7,19 @@ All else (documentation, 404, 405, the other routes) is plain FastAPI.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from payloads.serving.failures import SERVER_FAILED, Failure, RefusedError, code_of, failure, handle_all, request_id_of
+
 logger = logging.getLogger("ray.serve")  # Ray Serve writes it to the replica's log file
-SERVER_FAILED = "the server failed on this request: its log tells why"
 Value = TypeVar("Value")
-_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _JSON = (b"content-type", b"application/json")
-
-
-class Failure(BaseModel):
-    """Every answer other than 2xx that an application gives."""
-
-    error: str = Field(description="what is wrong with the request, in one sentence")
-    code: str = Field(description="the kind of failure, for programs: it stays when the sentence is worded anew")
-    request_id: str
-
-
-class RefusedError(Exception):
-    """The request cannot be served: an HTTP status and one sentence that repeats nothing of the body.
-
-    `code` is the failure's kind, by default that of its status; `headers` go with the answer.
-    """
-
-    def __init__(
-        self, status: int, sentence: str, code: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-        self.code = code or code_of(status)
-        self.headers = dict(headers or {})
 
 
 @dataclass(frozen=True)
@@ -87,10 +57,7 @@ class JsonApi(FastAPI):
         super().__init__(docs_url=None, redoc_url=None, **rest)
         self.hot = {route.path: route for route in routes}
         self.max_body_bytes = max_body_bytes
-        self.add_exception_handler(HTTPException, _http_error)
-        self.add_exception_handler(RequestValidationError, _invalid)
-        self.add_exception_handler(RefusedError, _refused)
-        self.add_exception_handler(Exception, _server_error)
+        handle_all(self)
         for route in routes:
             self._document(route)
 
@@ -161,7 +128,7 @@ def _responses(refusals: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     # Ray's proxy answers 503 in plain text where all replicas are full.
     found[503].setdefault("content", {})["text/plain"] = {"schema": {"type": "string"}}
     for status, each in found.items():
-        if status in (429, 503):
+        if status in (409, 429, 503):
             each["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return found
 
@@ -227,23 +194,6 @@ async def read_body(receive: Receive, max_body_bytes: int, smaller: str = Route.
             return b"".join(parts)
 
 
-def request_id_of(scope: Scope) -> str:
-    """The client's x-request-id if it is harmless in a header, a log and a JSON text; else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SAFE_ID.fullmatch(value):
-            return value.decode()
-    return uuid.uuid4().hex
-
-
-def failure(sentence: str, request_id: str, code: str) -> bytes:
-    return json.dumps({"error": sentence, "code": code, "request_id": request_id}).encode()
-
-
-def code_of(status: int) -> str:
-    """The kind of a failure of which no more is known than its status."""
-    return _CODES.get(status, "refused")
-
-
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
@@ -261,50 +211,3 @@ async def _send(send: Send, status: int, body: bytes, more: Mapping[str, str]) -
     headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-_CODES = {
-    400: "not_json",
-    401: "unauthorized",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "conflict",
-    413: "too_large",
-    415: "content_type",
-    422: "invalid",
-    429: "rate_limited",
-    500: "server_failed",
-    503: "unavailable",
-    504: "deadline",
-}
-_SENTENCES = {
-    404: "there is no such path: see /openapi.json",
-    405: "this path does not take that method",
-    503: "the model does not compute",
-}
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  registered for nothing else
-    sentence = _SENTENCES.get(error.status_code, "the request cannot be served")
-    body = failure(sentence, request_id_of(request.scope), code_of(error.status_code))
-    return Response(body, error.status_code, headers=error.headers, media_type="application/json")
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    """A parameter of a route that FastAPI answers. Its own answer would repeat what was sent."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for nothing else
-    place, message = error.errors()[0]["loc"], error.errors()[0]["msg"]
-    body = failure(f"{place[-1]}: {message[:1].lower()}{message[1:]}", request_id_of(request.scope), code_of(422))
-    return Response(body, 422, media_type="application/json")
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101  registered for nothing else
-    body = failure(error.sentence, request_id_of(request.scope), error.code)
-    return Response(body, error.status, error.headers, media_type="application/json")
-
-
-async def _server_error(request: Request, _error: Exception) -> Response:
-    body = failure(SERVER_FAILED, request_id_of(request.scope), code_of(500))
-    return Response(body, 500, media_type="application/json")

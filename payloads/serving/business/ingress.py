@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
@@ -27,7 +27,8 @@ from payloads.serving.business.ledger import LedgerError
 from payloads.serving.business.rules import Decision, History, Zone
 from payloads.serving.business.schemas import Parcel
 from payloads.serving.business.settings import BusinessArgs
-from payloads.serving.http import JsonApi, RefusedError, Route, secured
+from payloads.serving.failures import RefusedError
+from payloads.serving.http import JsonApi, Route, secured
 
 Value = TypeVar("Value")
 # Of the deadline, what a request waits for another with its key: it must still be able to say so.
@@ -160,9 +161,14 @@ class Business:
 
 
 async def _needed(what: str, call: Awaitable[Value]) -> Value:
-    """What a deployment answers; raises RefusedError (503) where it is full, down, or its database is."""
+    """What a deployment answers; raises RefusedError (503) where it is full, down, or its database is.
+
+    What else is raised in it is a defect and stays one.
+    """
     try:
         return await call
-    except (RayError, RayServeException, LedgerError):
+    except (RayError, RayServeException, LedgerError) as error:
+        if isinstance(error, RayTaskError) and not isinstance(error, LedgerError):
+            raise
         wait = {"Retry-After": "1"}
         raise RefusedError(503, f"the {what} does not answer: try again", f"{what}_unavailable", wait) from None

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from payloads.common.cli import parse
 from payloads.common.errors import PayloadError, run_main
-from payloads.serving.http import RefusedError
+from payloads.serving.failures import RefusedError
 
 VARIABLE = "MANTA_BUSINESS_KEYS"
 CLIENT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from payloads.serving import schemas
 from payloads.serving.business.keys import HEADER
 from payloads.serving.business.rules import Outcome
-from payloads.serving.http import RefusedError
+from payloads.serving.failures import RefusedError
 from payloads.serving.schemas import Pixels
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")

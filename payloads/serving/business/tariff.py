@@ -11,10 +11,12 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.serve.config import BackpressureConfig
 from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
-from payloads.serving.http import Failure, JsonApi, RefusedError
+from payloads.serving.failures import Failure, RefusedError
+from payloads.serving.http import JsonApi
 
 
 class TariffArgs(BaseModel):
@@ -62,6 +64,7 @@ class Tariff:
 
 deployment = serve.deployment(
     name="tariff", max_ongoing_requests=256, max_queued_requests=512, graceful_shutdown_timeout_s=20,
+    backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1),
     health_check_period_s=5, health_check_timeout_s=10,
     logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
 )(serve.ingress()(Tariff))  # fmt: skip

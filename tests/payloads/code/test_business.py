@@ -284,14 +284,15 @@ def test_a_database_that_is_locked_is_a_503_and_works_again_afterwards(service: 
     async def script(client: httpx.AsyncClient) -> list[httpx.Response]:
         other = sqlite3.connect(service.path)
         other.execute("BEGIN EXCLUSIVE")
-        refused = await service.post(client)
+        refused = await asyncio.gather(*(service.post(client, key=str(number)) for number in range(8)))
         other.rollback()
         other.close()
-        return [refused, await service.post(client)]
+        return [*refused, await service.post(client, key="0")]
 
-    refused, decided = service.run(script)
-    assert (refused.status_code, refused.json()["code"]) == (503, "ledger_unavailable")
-    assert refused.headers["retry-after"] == "1"
+    *refused, decided = service.run(script)
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (503, "ledger_unavailable"), answer.text
+        assert answer.headers["retry-after"] == "1"
     assert decided.status_code == 200
 
 
@@ -396,3 +397,14 @@ def test_a_database_that_cannot_be_used_is_one_sentence_without_its_url(text: st
     with pytest.raises(PayloadError, match=VARIABLE) as refused:
         postgresql_url(text, VARIABLE)
     assert MARKER not in str(refused.value)
+
+
+def test_the_openapi_says_what_a_client_must_send_and_may_get(service: Service):
+    document = service.run(lambda client: client.get("/openapi.json")).json()
+    decide = document["paths"]["/decisions"]["post"]
+    assert decide["security"] == [{"key": []}]
+    assert document["components"]["securitySchemes"]["key"] == {"type": "apiKey", "in": "header", "name": keys.HEADER}
+    assert [(each["name"], each["required"]) for each in decide["parameters"]] == [("Idempotency-Key", True)]
+    wanted = {200, 400, 401, 409, 413, 415, 422, 429, 503, 504}
+    assert wanted <= {int(status) for status in decide["responses"]}
+    assert all("Retry-After" in decide["responses"][str(status)]["headers"] for status in (409, 429, 503))

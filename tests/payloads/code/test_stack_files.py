@@ -72,6 +72,21 @@ def test_a_serving_stack_builds_its_application_and_names_all_of_its_deployments
         assert deployments(built) == {deployment.name for deployment in application.deployments}
 
 
+@pytest.mark.parametrize("stack", stacks("serve"))
+def test_an_endpoint_that_is_full_says_when_to_come_back(stack: str):
+    """The rest of the queue's answer is Ray's own; test_serving.py asks for it."""
+    found = settings(stack)
+    assert isinstance(found, ServeSettings)
+    for application in found.applications:
+        module, _, builder = application.import_path.partition(":")
+        ingress = getattr(importlib.import_module(module), builder)(application.args)._bound_deployment
+        (sized,) = [each for each in application.deployments if each.name == ingress.name]
+        assert sized.max_queued_requests >= 0, "an endless queue is answered by nobody's deadline but the client's"
+        full = ingress._deployment_config.backpressure_config
+        assert full.status_code in (429, 503)
+        assert full.retry_after_s >= 1
+
+
 def deployments(application: Any) -> set[str]:
     """Names of an application's deployments, those that it is bound to included."""
     bound = application._bound_deployment
