@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -20,7 +21,7 @@ from payloads.data.pipeline import Prepared
 from payloads.training.batches import COLUMNS
 from payloads.training.loop import train_loop
 from payloads.training.model import Classifier, Mlp
-from payloads.training.settings import TrainSettings
+from payloads.training.settings import FitSettings
 from payloads.training.state import is_whole, newest_first
 from payloads.training.watch import Event, Watch
 
@@ -28,8 +29,24 @@ from payloads.training.watch import Event, Watch
 ROOM_WAIT_S = 120.0
 
 
-def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> ray.train.Checkpoint:
-    """Train to the last epoch and return the checkpoint with the least validation loss.
+@dataclass(frozen=True)
+class Recipe:
+    """A way of training: what each worker runs, and how to read what it reports and saves.
+
+    `loop` is called with the dictionary that `train_loop` describes. `weights` finds those of the network in the state
+    of a checkpoint, which has the `history` of all epochs too. `epoch` brings a report's metrics into the form that
+    `train_loop` reports.
+    """
+
+    loop: Callable[[dict[str, Any]], None] = train_loop
+    weights: Callable[[dict[str, Any]], dict[str, Any]] = lambda state: state["model"]
+    epoch: Callable[[dict[str, Any]], dict[str, Any]] = lambda metrics: metrics
+
+
+def fit(
+    recipe: Recipe, settings: FitSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str
+) -> Classifier:
+    """Train to the last epoch and return the model of the checkpoint with the least validation loss.
 
     Resumes from the newest checkpoint under `key`. Every epoch is in MLflow when it returns, including those of
     earlier attempts that were cut off before they were logged. Raises PayloadError when training fails for good.
@@ -52,9 +69,9 @@ def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedR
     resources = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
-    with Watch(handle) as watch:
+    with Watch(handle, recipe.epoch) as watch:
         trainer = ray.train.torch.TorchTrainer(
-            train_loop,
+            recipe.loop,
             train_loop_config={
                 "settings": settings.model_dump(mode="json"),
                 "features": len(data.scaler.mean),
@@ -95,7 +112,8 @@ def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedR
     for metrics in history:
         log.add(metrics, int(time.time() * 1000))
     log.close()
-    return _first_whole(result, lambda metrics: metrics["validation_loss"])
+    best = _first_whole(result, lambda metrics: metrics["validation_loss"])
+    return _load_classifier(best, recipe, settings, data)
 
 
 def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray.train.Checkpoint:
@@ -106,15 +124,17 @@ def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray
     raise PayloadError(f"every checkpoint below {result.path} is damaged: delete that folder to train anew")
 
 
-def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, data: Prepared) -> Classifier:
+def _load_classifier(
+    checkpoint: ray.train.Checkpoint, recipe: Recipe, settings: FitSettings, data: Prepared
+) -> Classifier:
     """The model of a checkpoint with the scaler of its data in front, in evaluation mode on the CPU."""
     network = Mlp(len(data.scaler.mean), len(data.classes), settings.hidden, settings.depth, settings.dropout)
     with checkpoint.as_directory() as folder:
-        network.load_state_dict(checkpoints.load_state(folder)["model"])
+        network.load_state_dict(recipe.weights(checkpoints.load_state(folder)))
     return Classifier(network, data.scaler).eval()
 
 
-def check_room(settings: TrainSettings, wait_s: float = ROOM_WAIT_S) -> None:
+def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S) -> None:
     """Raise PayloadError if the cluster cannot hold the workers and one CPU for Ray Data beside them.
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's

@@ -15,7 +15,7 @@ import torch
 from payloads.common import seeds
 from payloads.training.batches import Batch, Batches, gather, strided
 from payloads.training.model import Mlp
-from payloads.training.settings import TrainSettings
+from payloads.training.settings import FitSettings, TrainSettings
 from payloads.training.state import State, newest_whole
 from payloads.training.steps import Progress, evaluate_epoch, train_epoch
 
@@ -88,7 +88,7 @@ def resume(state: State) -> None:
     state.suffix = f"-{ray.train.collective.broadcast_from_rank_zero(start)}"
 
 
-def finished(history: list[dict[str, float]], settings: TrainSettings) -> bool:
+def finished(history: list[dict[str, float]], settings: FitSettings) -> bool:
     """Whether the last epoch is done, or `patience` epochs have gone by without a better validation loss."""
     if len(history) >= settings.epochs:
         return True

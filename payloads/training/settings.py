@@ -21,8 +21,11 @@ class DigitsSettings(RunSettings):
     gate_accuracy: float = Field(default=0.95, ge=0, le=1, description="least test accuracy of a registered model")
 
 
-class TrainSettings(DigitsSettings):
-    """All parameters of a run; a worker is a DDP rank. Runs of one name with different values are different runs."""
+class FitSettings(DigitsSettings):
+    """What every way of training the classifier by gradient descent has; a worker is a DDP rank.
+
+    Runs of one name with different values are different runs.
+    """
 
     max_failures: int = Field(default=3, ge=0, description="worker failures survived; preemptions are not counted")
 
@@ -35,25 +38,16 @@ class TrainSettings(DigitsSettings):
     depth: int = Field(default=3, ge=1, le=64, description="hidden layers")
     gradient_clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
 
-    cache_shard: bool = Field(
-        default=True, description="keep a worker's shard in its memory; false streams it from Ray Data every epoch"
-    )
-    pieces: int = Field(
-        default=1, ge=1, le=4096, description="parts that a worker's rows of a step go through the model in"
-    )
     patience: int = Field(
         default=0, ge=0, description="epochs without a better validation loss after which training ends; 0: never"
     )
     deterministic: bool = Field(
         default=False, description="only kernels that repeat to the last bit; an error where there is none"
     )
-    drain_check_steps: int = Field(
-        default=20, ge=0, description="steps between two looks for a notice that a node goes away; 0: never"
-    )
     checkpoints_kept: int = Field(default=3, ge=1, description="checkpoints kept, best validation loss first")
 
     @model_validator(mode="after")
-    def _every_worker_gets_a_row(self) -> TrainSettings:
+    def _every_worker_gets_a_row(self) -> FitSettings:
         if self.batch_size < self.num_workers:
             raise ValueError(
                 f"batch_size {self.batch_size} is less than num_workers {self.num_workers}: a worker idles"
@@ -64,3 +58,17 @@ class TrainSettings(DigitsSettings):
     def rows_per_worker(self) -> int:
         """Rows of one step on one worker."""
         return self.batch_size // self.num_workers
+
+
+class TrainSettings(FitSettings):
+    """All parameters of a run of `payloads.training.train`."""
+
+    cache_shard: bool = Field(
+        default=True, description="keep a worker's shard in its memory; false streams it from Ray Data every epoch"
+    )
+    pieces: int = Field(
+        default=1, ge=1, le=4096, description="parts that a worker's rows of a step go through the model in"
+    )
+    drain_check_steps: int = Field(
+        default=20, ge=0, description="steps between two looks for a notice that a node goes away; 0: never"
+    )

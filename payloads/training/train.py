@@ -6,21 +6,27 @@ a run that has finished only reports its result again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from payloads.common import driver, reporting
 from payloads.common.cli import parse
 from payloads.common.errors import run_main
 from payloads.common.settings import Platform, read_platform
-from payloads.training.settings import TrainSettings
+from payloads.training.settings import FitSettings, TrainSettings
 
 if TYPE_CHECKING:
     from payloads.data.digits import Manifest
+    from payloads.training.fit import Recipe
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse, connect, train, evaluate, register; prints `progress:` lines and one `result:` line."""
-    settings = parse(TrainSettings, __doc__ or "", arguments)
+    carry_out(parse(TrainSettings, __doc__ or "", arguments), _recipe)
+
+
+def carry_out(settings: FitSettings, recipe: Callable[[], Recipe]) -> None:
+    """Do the run of `settings` in the way of `recipe`, which is asked for once its imports may cost time."""
     platform = read_platform()
     driver.leave_on_sigterm()
 
@@ -37,18 +43,31 @@ def main(arguments: list[str] | None = None) -> None:
         settings.experiment,
         settings.run_name,
         key,
-        lambda client, run: _run(settings, platform, manifest, storage, client, run, key),
+        lambda client, run: _run(recipe(), settings, platform, manifest, storage, client, run, key),
     )
 
 
-def run_key(settings: TrainSettings, platform: Platform, manifest: Manifest) -> str:
+def run_key(settings: FitSettings, platform: Platform, manifest: Manifest) -> str:
     """Identity of a training run; see `driver.key_of`."""
     parts = {"settings": settings.model_dump(mode="json"), "data": manifest.fingerprint}
     return driver.key_of(settings.run_name, platform, parts)
 
 
+def _recipe() -> Recipe:
+    from payloads.training.fit import Recipe
+
+    return Recipe()
+
+
 def _run(
-    settings: TrainSettings, platform: Platform, manifest: Manifest, storage: Any, client: Any, run: Any, key: str
+    recipe: Recipe,
+    settings: FitSettings,
+    platform: Platform,
+    manifest: Manifest,
+    storage: Any,
+    client: Any,
+    run: Any,
+    key: str,
 ) -> dict[str, Any]:
     from payloads.common import cluster
     from payloads.data import pipeline, splits
@@ -59,9 +78,8 @@ def _run(
     reporting.progress(f"data set {manifest.name}: {manifest.rows} rows, fingerprint {manifest.fingerprint[:12]}")
     fractions = splits.Fractions(settings.validation_fraction, settings.test_fraction)
     data = pipeline.prepare(pipeline.read(storage, manifest), manifest, fractions, settings.split_seed)
-    best = fit.fit(settings, storage, data, run, key)
-
-    return gate.submit(fit.load_classifier(best, settings, data), settings, manifest, data, client, run)
+    classifier = fit.fit(recipe, settings, storage, data, run, key)
+    return gate.submit(classifier, settings, manifest, data, client, run)
 
 
 if __name__ == "__main__":

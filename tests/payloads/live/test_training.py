@@ -8,10 +8,10 @@ import threading
 from typing import Any
 
 import mlflow
-import psutil
 import pytest
 from drivers import Output, train, train_until
 from mlflow.entities import LoggedModelStatus
+from processes import training_workers
 from services import BUCKET, S3, Mlflow
 
 from payloads.common.errors import PayloadError
@@ -244,12 +244,3 @@ def test_a_server_that_stays_away_is_named_in_one_sentence(
     (line,) = [line for line in output.lines if line.startswith("error: ")]
     assert words in line
     assert "Traceback" not in output.text
-
-
-def training_workers() -> list[int]:
-    """Process ids of Ray Train workers under this test's own Ray."""
-    return [
-        child.pid
-        for child in psutil.Process().children(recursive=True)
-        if any("RayTrainWorker" in part for part in child.cmdline())
-    ]

@@ -1,0 +1,71 @@
+"""Training by Lightning on real Ray, S3 and MLflow: the same model, killed and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import mlflow
+import pytest
+from drivers import SMALL, Output, drive, train
+from processes import training_workers
+from services import Mlflow
+
+from payloads.lightning_training.train import main
+
+# Without dropout both ways draw nothing while they train: what differs then is a difference of the ways.
+PLAIN = {**SMALL, "dropout": 0.0, "epochs": 4, "gate_accuracy": 0.01}
+
+
+@pytest.fixture(scope="module")
+def client(mlflow_server: Mlflow) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(mlflow_server.url, mlflow_server.url)
+
+
+@pytest.fixture(scope="module")
+def whole(ray_cluster: str) -> Output:
+    output = drive(main, run_name="lightning", model_name="digits-lightning", **PLAIN)
+    assert output.status == 0, output.text
+    return output
+
+
+def history(client: mlflow.MlflowClient, output: Output, name: str) -> list[tuple[int, float]]:
+    found = client.get_metric_history(output.result["run_id"], name)
+    return sorted((metric.step, metric.value) for metric in found)
+
+
+def test_lightning_trains_the_same_model_as_the_plain_loop(whole: Output, client: mlflow.MlflowClient):
+    assert whole.epochs == [1, 2, 3, 4]
+    plain = train(run_name="beside-lightning", model_name="digits-plain", **PLAIN)
+    for name in ("loss", "validation_loss", "accuracy", "learning_rate"):
+        ours, theirs = history(client, plain, name), history(client, whole, name)
+        assert [step for step, _ in theirs] == [1, 2, 3, 4]
+        assert [value for _, value in theirs] == pytest.approx([value for _, value in ours], rel=1e-4), name
+    assert whole.result["accuracy"] == pytest.approx(plain.result["accuracy"], abs=0.01)
+
+
+def test_what_lightning_registers_is_loaded_as_what_is_served(whole: Output):
+    import torch
+
+    model: Any = mlflow.pytorch.load_model("models:/digits-lightning@champion")
+    assert whole.result["registered"] is True
+    assert model(torch.zeros(5, 64)).shape == (5, 10)
+
+
+def test_a_worker_killed_midway_goes_on_from_the_last_epoch(whole: Output, client: mlflow.MlflowClient):
+    struck = threading.Event()
+
+    def strike(line: str) -> None:
+        if line.startswith("progress: epoch 2/") and not struck.is_set():
+            struck.set()
+            os.kill(training_workers()[0], signal.SIGKILL)
+
+    output = drive(main, strike, run_name="lightning-struck", model_name="digits-lightning", **PLAIN)
+    assert struck.is_set()
+    assert output.status == 0, output.text
+    assert any("failed (" in line for line in output.lines), output.text
+    assert sorted(set(output.epochs)) == [1, 2, 3, 4]
+    for name in ("loss", "validation_loss", "learning_rate"):
+        assert history(client, output, name) == history(client, whole, name), name
