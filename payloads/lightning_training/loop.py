@@ -19,8 +19,11 @@ from payloads.lightning_training.callbacks import Epochs, Report, Rows, SignedFi
 from payloads.lightning_training.module import Digits
 from payloads.lightning_training.settings import LightningSettings
 from payloads.training.batches import gather
-from payloads.training.loop import finished, gather_mine
+from payloads.training.loop import finished, validation
+from payloads.training.settings import Precision
 from payloads.training.state import newest_whole
+
+PRECISIONS: dict[Precision, Any] = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def train_loop(config: dict[str, Any]) -> None:
@@ -37,12 +40,12 @@ def train_loop(config: dict[str, Any]) -> None:
     module = Digits(config["features"], config["classes"], settings)
     epochs = Epochs(settings.seed, settings.epochs)
     trainer = trainer_of(settings, epochs)
-    rows = Rows(gather(ray.train.get_dataset_shard("train"), device), settings.rows_per_worker, settings.seed, trainer)
-    validation = Whole(gather_mine(ray.train.get_dataset_shard("validation"), device, rank, world))
+    rows = Rows(gather(ray.train.get_dataset_shard("train"), device), settings.rows_of(world), settings.seed, trainer)
+    (held_out,) = validation(device, rank, world, cached=True)()
     with newest_state(rank) as path:
         if path is None or not finished(checkpoints.load_state(path)["history"], settings):
             trainer.fit(
-                module, rows, validation, ckpt_path=path and f"{path}/{checkpoints.STATE_FILE}", weights_only=True
+                module, rows, Whole(held_out), ckpt_path=path and f"{path}/{checkpoints.STATE_FILE}", weights_only=True
             )
 
 
@@ -61,7 +64,7 @@ def trainer_of(settings: LightningSettings, epochs: Epochs) -> pl.Trainer:
         strategy=ray.train.lightning.RayDDPStrategy(),
         plugins=[ray.train.lightning.RayLightningEnvironment(), SignedFiles()],
         callbacks=callbacks,
-        precision=settings.precision,
+        precision=PRECISIONS[settings.precision],
         gradient_clip_val=settings.gradient_clip,
         accumulate_grad_batches=settings.accumulate,
         deterministic=settings.deterministic,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -21,7 +20,7 @@ from payloads.data.pipeline import Prepared
 from payloads.training.batches import COLUMNS
 from payloads.training.loop import train_loop
 from payloads.training.model import Classifier, Mlp
-from payloads.training.settings import FitSettings
+from payloads.training.settings import FitSettings, TrainSettings
 from payloads.training.state import is_whole, newest_first
 from payloads.training.watch import Event, Watch
 
@@ -29,29 +28,42 @@ from payloads.training.watch import Event, Watch
 ROOM_WAIT_S = 120.0
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A way of training: what each worker runs, and how to read what it reports and saves.
-
-    `loop` is called with the dictionary that `train_loop` describes. `weights` finds those of the network in the state
-    of a checkpoint, which has the `history` of all epochs too. `epoch` brings a report's metrics into the form that
-    `train_loop` reports.
-    """
-
-    loop: Callable[[dict[str, Any]], None] = train_loop
-    weights: Callable[[dict[str, Any]], dict[str, Any]] = lambda state: state["model"]
-    epoch: Callable[[dict[str, Any]], dict[str, Any]] = lambda metrics: metrics
-
-
-def fit(
-    recipe: Recipe, settings: FitSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str
-) -> Classifier:
-    """Train to the last epoch and return the model of the checkpoint with the least validation loss.
+def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> ray.train.Checkpoint:
+    """Train to the last epoch and return the checkpoint with the least validation loss.
 
     Resumes from the newest checkpoint under `key`. Every epoch is in MLflow when it returns, including those of
     earlier attempts that were cut off before they were logged. Raises PayloadError when training fails for good.
     """
     check_room(settings)
+    config, datasets = given(data)
+    return distribute(train_loop, config, datasets, settings, storage, run, key)
+
+
+def given(data: Prepared) -> tuple[dict[str, Any], dict[str, ray.data.Dataset]]:
+    """Configuration and data sets of a loop that trains the digits classifier."""
+    config = {"features": len(data.scaler.mean), "classes": len(data.classes)}
+    datasets = {
+        "train": data.train.select_columns(list(COLUMNS)),
+        "validation": data.validation.select_columns(list(COLUMNS)),
+    }
+    return config, datasets
+
+
+def distribute(
+    loop: Callable[[dict[str, Any]], None],
+    config: dict[str, Any],
+    datasets: dict[str, ray.data.Dataset],
+    settings: FitSettings,
+    storage: Storage,
+    run: TrackedRun,
+    key: str,
+    epoch: Callable[[dict[str, Any]], dict[str, Any]] = lambda metrics: metrics,
+) -> ray.train.Checkpoint:
+    """Run `loop` on the workers that `settings` ask for; as `fit`, whatever it is that is trained.
+
+    `loop` gets `config` and the settings as a dict, and leaves the state of payloads.training.state. Of `datasets`,
+    `train` is split among the workers. `epoch` brings what the loop reports into the form of payloads.training.loop.
+    """
     log = EpochLog(run)
 
     def handle(event: Event) -> None:
@@ -69,24 +81,20 @@ def fit(
     resources = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
-    with Watch(handle, recipe.epoch) as watch:
+    workers = (settings.min_workers, settings.num_workers) if settings.min_workers else settings.num_workers
+    with Watch(handle, epoch) as watch:
         trainer = ray.train.torch.TorchTrainer(
-            recipe.loop,
-            train_loop_config={
-                "settings": settings.model_dump(mode="json"),
-                "features": len(data.scaler.mean),
-                "classes": len(data.classes),
-            },
-            datasets={
-                "train": data.train.select_columns(list(COLUMNS)),
-                "validation": data.validation.select_columns(list(COLUMNS)),
-            },
+            loop,
+            train_loop_config={**config, "settings": settings.model_dump(mode="json")},
+            datasets=datasets,
             # In order, so that a resumed worker gets the rows that the lost one had.
             dataset_config=ray.train.DataConfig(
-                datasets_to_split=["train"], execution_options=ray.data.ExecutionOptions(preserve_order=True)
+                datasets_to_split=[name for name in datasets if name == "train"],
+                execution_options=ray.data.ExecutionOptions(preserve_order=True),
             ),
             scaling_config=ray.train.ScalingConfig(
-                num_workers=settings.num_workers,
+                num_workers=workers,
+                elastic_resize_monitor_interval_s=settings.resize_check_s,
                 use_gpu=settings.gpus_per_worker > 0,
                 resources_per_worker=resources,
             ),
@@ -112,8 +120,7 @@ def fit(
     for metrics in history:
         log.add(metrics, int(time.time() * 1000))
     log.close()
-    best = _first_whole(result, lambda metrics: metrics["validation_loss"])
-    return _load_classifier(best, recipe, settings, data)
+    return _first_whole(result, lambda metrics: metrics["validation_loss"])
 
 
 def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray.train.Checkpoint:
@@ -124,34 +131,54 @@ def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray
     raise PayloadError(f"every checkpoint below {result.path} is damaged: delete that folder to train anew")
 
 
-def _load_classifier(
-    checkpoint: ray.train.Checkpoint, recipe: Recipe, settings: FitSettings, data: Prepared
-) -> Classifier:
+def train(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> Classifier:
+    """Train to the last epoch and return the model of the checkpoint with the least validation loss."""
+    return load_classifier(fit(settings, storage, data, run, key), settings, data)
+
+
+def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, data: Prepared) -> Classifier:
     """The model of a checkpoint with the scaler of its data in front, in evaluation mode on the CPU."""
     network = Mlp(len(data.scaler.mean), len(data.classes), settings.hidden, settings.depth, settings.dropout)
-    with checkpoint.as_directory() as folder:
-        network.load_state_dict(recipe.weights(checkpoints.load_state(folder)))
+    network.load_state_dict(load_weights(checkpoint))
     return Classifier(network, data.scaler).eval()
 
 
-def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S) -> None:
-    """Raise PayloadError if the cluster cannot hold the workers and one CPU for Ray Data beside them.
+def load_weights(checkpoint: ray.train.Checkpoint) -> dict[str, Any]:
+    """The weights of a checkpoint's network, on the CPU."""
+    with checkpoint.as_directory() as folder:
+        return checkpoints.load_state(folder)["model"]
+
+
+def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S, data_cpus: float = 1) -> None:
+    """Raise PayloadError if the cluster cannot hold the workers and `data_cpus` CPUs for Ray Data beside them.
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's
     half-hour timeout, and no log says why. Ray workers that are still joining are waited for; a cluster that
-    autoscales is not judged by its present size.
+    autoscales is not judged by its present size. Elastic workers fill whatever nodes there are, so each node must
+    leave that room.
     """
     if os.environ.get("RAY_enable_autoscaler_v2"):  # noqa: SIM112  Ray's spelling
         return
-    need = settings.num_workers * settings.cpus_per_worker + 1
+    fewest = settings.min_workers or settings.num_workers
+    need = fewest * settings.cpus_per_worker + data_cpus
     deadline = time.monotonic() + wait_s
     while (have := ray.cluster_resources().get("CPU", 0)) < need:
         if time.monotonic() > deadline:
             raise PayloadError(
-                f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and one CPU for reading data do "
-                f"not fit in the cluster's {have:g} CPU: lower num_workers or cpus_per_worker, or add Ray workers"
+                f"{fewest} workers of {settings.cpus_per_worker:g} CPU and {data_cpus:g} CPU for Ray "
+                f"Data do not fit in the cluster's {have:g} CPU: lower num_workers or cpus_per_worker, or add Ray "
+                "workers"
             )
         time.sleep(1)
+    for cpus in (
+        [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]] if settings.min_workers else []
+    ):
+        if cpus >= settings.cpus_per_worker and cpus % settings.cpus_per_worker < data_cpus:
+            raise PayloadError(
+                f"elastic workers of {settings.cpus_per_worker:g} CPU may fill a node of {cpus:g} CPU, and leave none "
+                f"to Ray Data when it is the last one: choose cpus_per_worker so that {data_cpus:g} CPU of each node "
+                "stays free"
+            )
 
 
 def explain(error: BaseException) -> str:

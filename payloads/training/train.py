@@ -6,27 +6,27 @@ a run that has finished only reports its result again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from payloads.common import driver, reporting
 from payloads.common.cli import parse
 from payloads.common.errors import run_main
 from payloads.common.settings import Platform, read_platform
-from payloads.training.settings import FitSettings, TrainSettings
+from payloads.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from payloads.data.digits import Manifest
-    from payloads.training.fit import Recipe
+    from payloads.training.settings import FitSettings
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse, connect, train, evaluate, register; prints `progress:` lines and one `result:` line."""
-    carry_out(parse(TrainSettings, __doc__ or "", arguments), _recipe)
+    carry_out(parse(TrainSettings, __doc__ or "", arguments), "payloads.training.fit")
 
 
-def carry_out(settings: FitSettings, recipe: Callable[[], Recipe]) -> None:
-    """Do the run of `settings` in the way of `recipe`, which is asked for once its imports may cost time."""
+def carry_out(settings: FitSettings, fit: str) -> None:
+    """Do the run of `settings`; the module `fit` has the `train` that trains."""
     platform = read_platform()
     driver.leave_on_sigterm()
 
@@ -43,7 +43,7 @@ def carry_out(settings: FitSettings, recipe: Callable[[], Recipe]) -> None:
         settings.experiment,
         settings.run_name,
         key,
-        lambda client, run: _run(recipe(), settings, platform, manifest, storage, client, run, key),
+        lambda client, run: _run(fit, settings, platform, manifest, storage, client, run, key),
     )
 
 
@@ -53,32 +53,19 @@ def run_key(settings: FitSettings, platform: Platform, manifest: Manifest) -> st
     return driver.key_of(settings.run_name, platform, parts)
 
 
-def _recipe() -> Recipe:
-    from payloads.training.fit import Recipe
-
-    return Recipe()
-
-
 def _run(
-    recipe: Recipe,
-    settings: FitSettings,
-    platform: Platform,
-    manifest: Manifest,
-    storage: Any,
-    client: Any,
-    run: Any,
-    key: str,
+    fit: str, settings: Any, platform: Platform, manifest: Manifest, storage: Any, client: Any, run: Any, key: str
 ) -> dict[str, Any]:
     from payloads.common import cluster
     from payloads.data import pipeline, splits
-    from payloads.training import fit, gate
+    from payloads.training import gate
 
     cluster.start_ray()
     run.start(settings.model_dump(mode="json"), driver.lineage(platform, settings.run_name, manifest.fingerprint))
     reporting.progress(f"data set {manifest.name}: {manifest.rows} rows, fingerprint {manifest.fingerprint[:12]}")
     fractions = splits.Fractions(settings.validation_fraction, settings.test_fraction)
     data = pipeline.prepare(pipeline.read(storage, manifest), manifest, fractions, settings.split_seed)
-    classifier = fit.fit(recipe, settings, storage, data, run, key)
+    classifier = importlib.import_module(fit).train(settings, storage, data, run, key)
     return gate.submit(classifier, settings, manifest, data, client, run)
 
 

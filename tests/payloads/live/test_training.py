@@ -212,7 +212,7 @@ def test_a_run_cut_off_before_its_result_was_noted_registers_once(first: Output,
 
 
 def test_streamed_shards_learn_as_cached_ones_do(first: Output):
-    output = train(run_name="streamed", cache_shard="false", epochs=2)
+    output = train(run_name="streamed", cache_shard="false", epochs=2, precision="bf16", background_upload="true")
     assert output.status == 0, output.text
     assert output.epochs == [1, 2]
     assert output.result["accuracy"] > 0.8
@@ -224,6 +224,9 @@ def test_a_run_without_room_is_refused_with_what_to_change(ray_cluster: str):
     with pytest.raises(PayloadError, match="lower num_workers or cpus_per_worker"):
         check_room(TrainSettings(run_name="big", num_workers=4), wait_s=0)
     check_room(TrainSettings(run_name="fits", num_workers=2), wait_s=0)
+    check_room(TrainSettings(run_name="shrinks", num_workers=4, min_workers=2, cpus_per_worker=1.5), wait_s=0)
+    with pytest.raises(PayloadError, match="may fill a node of 4 CPU"):
+        check_room(TrainSettings(run_name="fills", num_workers=4, min_workers=2), wait_s=0)
 
 
 @pytest.mark.parametrize(
