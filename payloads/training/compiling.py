@@ -10,7 +10,7 @@ from torch import nn
 from payloads.common.errors import PayloadError
 
 
-def compile_in_place(network: nn.Module) -> None:
+def compile_in_place(network: nn.Module, backend: str = "inductor") -> None:
     """Compile `network` at its next call; the names of its weights stay what they are.
 
     Raises PayloadError where there is no C++ compiler: torch would say so in a page of its own internals.
@@ -19,4 +19,4 @@ def compile_in_place(network: nn.Module) -> None:
         raise PayloadError(
             "compile needs a C++ compiler where the Ray workers run: add g++ to the image, or leave compile off"
         )
-    network.compile()
+    network.compile(backend=backend)

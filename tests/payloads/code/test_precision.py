@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import torch
+import torch._dynamo.utils
 
 from payloads.common import seeds
 from payloads.common.cli import parse
@@ -19,7 +18,7 @@ from payloads.training.settings import TrainSettings
 from payloads.training.steps import train_epoch
 
 
-def rows(count: int = 200) -> Batch:
+def rows(count: int = 192) -> Batch:
     """Two classes that one feature tells apart."""
     features = torch.randn(count, 8, generator=torch.Generator().manual_seed(1))
     return features, (features[:, 0] > 0).long()
@@ -29,7 +28,8 @@ def trained(arithmetic: Arithmetic | None, compiled: bool = False, epochs: int =
     seeds.seed_everything(3)
     model = Mlp(8, 2, hidden=16, depth=1, dropout=0.1)
     if compiled:
-        compile_in_place(model)
+        # Without the last stage, whose C++ compiler takes most of a minute.
+        compile_in_place(model, backend="aot_eager")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = [
         train_epoch(model, optimizer, shuffled(rows(), 32, seed=1, epoch=epoch), 1.0, arithmetic=arithmetic)
@@ -102,7 +102,7 @@ def test_a_compiled_network_learns_the_same_and_keeps_the_names_of_its_weights()
     plain, wanted = trained(None, epochs=1)
     assert losses == pytest.approx(wanted, rel=0.05), "dropout draws in its own order"
     assert list(model.state_dict()) == list(plain.state_dict())
-    assert "torch._inductor" in sys.modules, "it was compiled"
+    assert sum(torch._dynamo.utils.counters["frames"].values()) > 0, "it was compiled"
 
 
 @pytest.mark.parametrize("model", [TrainSettings, LightningSettings])

@@ -49,13 +49,18 @@ class Node:
         )
         assert accepted, refusal
 
-    def kill(self) -> None:
-        """All of its processes at once, as when a machine is switched off."""
+    def end(self) -> None:
+        """SIGTERM to the raylet, which signs off, and SIGKILL to all that is left."""
+        family: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            family = [*psutil.Process(self.process.pid).children(recursive=True), self.process]
+            family = psutil.Process(self.process.pid).children(recursive=True)
             for process in family:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+                if process.name() == "raylet":
+                    process.terminate()
+        for process in psutil.wait_procs(family, timeout=3)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.kill()
         self.process.wait()
 
 
@@ -76,7 +81,7 @@ def two_nodes(address: str) -> Iterator[list[Node]]:
         yield started
     finally:
         for node in started:
-            node.kill()
+            node.end()
         # `ray start` names its cluster as the one that everything on this machine shall join.
         reset_ray_address()
 

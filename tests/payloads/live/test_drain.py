@@ -33,7 +33,7 @@ def undisturbed(ray_cluster: str) -> Output:
 
 
 def drained(nodes: list[Node], **flags: Any) -> Output:
-    """A run that loses a node: it is told in the second epoch, and the node dies once something was saved."""
+    """A run that loses a node: it is told in the second epoch, and the node ends once something was saved."""
     warned, gone = threading.Event(), threading.Event()
     left: list[Node] = []
 
@@ -44,7 +44,7 @@ def drained(nodes: list[Node], **flags: Any) -> Output:
             left[0].announce_end(NOTICE_S)
         elif "a node goes away: saved epoch" in line and not gone.is_set():
             gone.set()
-            left[0].kill()
+            left[0].end()
 
     output = train(disturb, **{**SLOW, **flags})
     assert gone.is_set(), output.text

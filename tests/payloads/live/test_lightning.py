@@ -41,8 +41,11 @@ def test_lightning_trains_the_same_model_as_the_plain_loop(whole: Output, client
     plain = train(run_name="beside-lightning", model_name="digits-plain", **PLAIN)
     for name in ("loss", "validation_loss", "accuracy", "learning_rate"):
         ours, theirs = history(client, plain, name), history(client, whole, name)
+        print(name, ours, theirs)
         assert [step for step, _ in theirs] == [1, 2, 3, 4]
-        assert [value for _, value in theirs] == pytest.approx([value for _, value in ours], rel=1e-4), name
+        # One row of the 270 may fall to the other side of a border.
+        tolerance = {"abs": 0.004} if name == "accuracy" else {"rel": 1e-4}
+        assert [value for _, value in theirs] == pytest.approx([value for _, value in ours], **tolerance), name
     assert whole.result["accuracy"] == pytest.approx(plain.result["accuracy"], abs=0.01)
 
 

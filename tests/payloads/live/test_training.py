@@ -211,7 +211,7 @@ def test_a_run_cut_off_before_its_result_was_noted_registers_once(first: Output,
     assert only_run(client, "first").info.status == "FINISHED"
 
 
-def test_streamed_shards_learn_as_cached_ones_do(first: Output):
+def test_streamed_shards_rounded_products_and_uploads_in_the_background_learn_too(first: Output):
     output = train(run_name="streamed", cache_shard="false", epochs=2, precision="bf16", background_upload="true")
     assert output.status == 0, output.text
     assert output.epochs == [1, 2]
