@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +24,18 @@ START_S = 240
 
 
 class Node:
-    """A node that is there once `names` has been asked for the names of all that were started."""
+    """Starts at once; `id` is known when it has joined."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.id = ""
+        # What tells it from the others in the list of nodes.
+        self.mark = f"node-{uuid.uuid4().hex}"
         self.process = subprocess.Popen(
-            [RAY, "start", f"--address={address}", f"--num-cpus={CPUS}", "--block", "--disable-usage-stats"],
+            [
+                *(RAY, "start", f"--address={address}", f"--num-cpus={CPUS}", f'--resources={{"{self.mark}": 1}}'),
+                *("--block", "--disable-usage-stats"),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -67,24 +73,19 @@ class Node:
 @contextmanager
 def two_nodes(address: str) -> Iterator[list[Node]]:
     """Two nodes more; both are gone when the block ends."""
-    before = alive()
     started = [Node(address), Node(address)]
     try:
         deadline = time.monotonic() + START_S
-        while len(new := alive() - before) < len(started):
+        while not all(node.id for node in started):
             assert time.monotonic() < deadline, "the Ray nodes did not start"
             time.sleep(0.2)
-        # Which process is which node is in the raylet's command line.
-        for node in started:
-            text = " ".join(" ".join(child.cmdline()) for child in psutil.Process(node.process.pid).children())
-            (node.id,) = [name for name in new if name in text]
+            for known in ray.nodes():
+                for node in started:
+                    if node.mark in known["Resources"]:
+                        node.id = known["NodeID"]
         yield started
     finally:
         for node in started:
             node.end()
         # `ray start` names its cluster as the one that everything on this machine shall join.
         reset_ray_address()
-
-
-def alive() -> set[str]:
-    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
