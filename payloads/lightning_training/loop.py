@@ -40,7 +40,7 @@ def train_loop(config: dict[str, Any]) -> None:
     module = Digits(config["features"], config["classes"], settings)
     epochs = Epochs(settings.seed, settings.epochs)
     trainer = trainer_of(settings, epochs)
-    rows = Rows(gather(ray.train.get_dataset_shard("train"), device), settings.rows_of(world), settings.seed, trainer)
+    rows = Rows(gather(ray.train.get_dataset_shard("train"), device), settings.rows_per_worker, settings.seed, trainer)
     (held_out,) = validation(device, rank, world, cached=True)()
     with newest_state(rank) as path:
         if path is None or not finished(checkpoints.load_state(path)["history"], settings):

@@ -81,7 +81,6 @@ def distribute(
     resources = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
-    workers = (settings.min_workers, settings.num_workers) if settings.min_workers else settings.num_workers
     with Watch(handle, epoch) as watch:
         trainer = ray.train.torch.TorchTrainer(
             loop,
@@ -93,8 +92,7 @@ def distribute(
                 execution_options=ray.data.ExecutionOptions(preserve_order=True),
             ),
             scaling_config=ray.train.ScalingConfig(
-                num_workers=workers,
-                elastic_resize_monitor_interval_s=settings.resize_check_s,
+                num_workers=settings.num_workers,
                 use_gpu=settings.gpus_per_worker > 0,
                 resources_per_worker=resources,
             ),
@@ -154,31 +152,20 @@ def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S, data_cpus: fl
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's
     half-hour timeout, and no log says why. Ray workers that are still joining are waited for; a cluster that
-    autoscales is not judged by its present size. Elastic workers fill whatever nodes there are, so each node must
-    leave that room.
+    autoscales is not judged by its present size.
     """
     if os.environ.get("RAY_enable_autoscaler_v2"):  # noqa: SIM112  Ray's spelling
         return
-    fewest = settings.min_workers or settings.num_workers
-    need = fewest * settings.cpus_per_worker + data_cpus
+    need = settings.num_workers * settings.cpus_per_worker + data_cpus
     deadline = time.monotonic() + wait_s
     while (have := ray.cluster_resources().get("CPU", 0)) < need:
         if time.monotonic() > deadline:
             raise PayloadError(
-                f"{fewest} workers of {settings.cpus_per_worker:g} CPU and {data_cpus:g} CPU for Ray "
+                f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and {data_cpus:g} CPU for Ray "
                 f"Data do not fit in the cluster's {have:g} CPU: lower num_workers or cpus_per_worker, or add Ray "
                 "workers"
             )
         time.sleep(1)
-    for cpus in (
-        [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]] if settings.min_workers else []
-    ):
-        if cpus >= settings.cpus_per_worker and cpus % settings.cpus_per_worker < data_cpus:
-            raise PayloadError(
-                f"elastic workers of {settings.cpus_per_worker:g} CPU may fill a node of {cpus:g} CPU, and leave none "
-                f"to Ray Data when it is the last one: choose cpus_per_worker so that {data_cpus:g} CPU of each node "
-                "stays free"
-            )
 
 
 def explain(error: BaseException) -> str:

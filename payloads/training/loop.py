@@ -49,7 +49,7 @@ def train_loop(config: dict[str, Any]) -> None:
 
     def feed(device: torch.device, rank: int, world: int) -> Feed:
         shard = ray.train.get_dataset_shard("train")
-        batches = Batches(shard, settings.rows_of(world), settings.seed, device, settings.cache_shard)
+        batches = Batches(shard, settings.rows_per_worker, settings.seed, device, settings.cache_shard)
         return Feed(batches.epoch, validation(device, rank, world, settings.cache_shard))
 
     run_epochs(settings, network, feed)
@@ -80,7 +80,6 @@ def run_epochs(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.epochs)
     state = State(getattr(model, "module", model), optimizer, schedule, rank, world)
     state.arithmetic = Arithmetic(settings.precision, device.type)
-    state.background = settings.background_upload
     resume(state)
     if finished(state.history, settings):
         return
@@ -122,13 +121,10 @@ def resume(state: State) -> None:
     if ray.train.get_checkpoint() is None:
         return
     checkpoint, damaged = newest_whole(state.rank)
-    took = state.restore(checkpoint) if checkpoint is not None else state.world
-    notes = []
+    if checkpoint is not None:
+        state.restore(checkpoint)
     if damaged:
-        notes.append(f"{damaged} damaged checkpoints were passed over, training goes on after epoch {state.epoch}")
-    if took != state.world:
-        notes.append(f"training goes on with {state.world} workers instead of {took}")
-    state.note = "; ".join(notes)
+        state.note = f"{damaged} damaged checkpoints were passed over, training goes on after epoch {state.epoch}"
     start = uuid.uuid4().hex[:8] if state.rank == 0 else None
     state.suffix = f"-{ray.train.collective.broadcast_from_rank_zero(start)}"
 
@@ -161,7 +157,7 @@ class Notice:
             "step": step,
             "validation_loss": float("inf"),
         }
-        self.state.report(metrics, f"epoch-{self.state.epoch + 1:05d}-step-{step:06d}", wait=True)
+        self.state.report(metrics, f"epoch-{self.state.epoch + 1:05d}-step-{step:06d}")
 
 
 def validation(device: torch.device, rank: int, world: int, cached: bool) -> Callable[[], Iterable[Batch]]:

@@ -40,12 +40,6 @@ class FitSettings(GateSettings):
     """
 
     max_failures: int = Field(default=3, ge=0, description="worker failures survived; preemptions are not counted")
-    min_workers: int = Field(
-        default=0, ge=0, le=1024, description="fewest workers that training goes on with; 0: never fewer than all"
-    )
-    resize_check_s: float = Field(
-        default=60, gt=0, description="seconds between two looks whether there is room for more workers"
-    )
 
     epochs: int = Field(default=20, ge=1, le=10_000, description="passes over the train split")
     batch_size: int = Field(default=64, ge=1, description="rows of a step, over all workers")
@@ -73,21 +67,15 @@ class FitSettings(GateSettings):
         return self
 
     @model_validator(mode="after")
-    def _fits_the_workers(self) -> FitSettings:
-        if self.min_workers > self.num_workers:
-            raise ValueError(f"min_workers {self.min_workers} is more than num_workers {self.num_workers}")
+    def _precision_is_there(self) -> FitSettings:
         if self.precision == "fp16" and not self.gpus_per_worker:
             raise ValueError("precision fp16 needs gpus_per_worker: on CPUs choose bf16")
         return self
 
     @property
     def rows_per_worker(self) -> int:
-        """Rows of one step on one worker, when all are there."""
-        return self.rows_of(self.num_workers)
-
-    def rows_of(self, workers: int) -> int:
-        """Rows of one step on one of `workers`: fewer workers take more, so that a step stays what it is."""
-        return self.batch_size // workers
+        """Rows of one step on one worker."""
+        return self.batch_size // self.num_workers
 
 
 class LoopSettings(FitSettings):
@@ -99,9 +87,6 @@ class LoopSettings(FitSettings):
     compile: bool = Field(default=False, description="compile the network (torch.compile); needs a C++ compiler")
     drain_check_steps: int = Field(
         default=20, ge=0, description="steps between two looks for a notice that a node goes away; 0: never"
-    )
-    background_upload: bool = Field(
-        default=False, description="train on while an epoch's checkpoint is uploaded; what a drain saves is waited for"
     )
 
 

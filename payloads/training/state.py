@@ -5,7 +5,6 @@ A checkpoint is taken after each epoch, and between two steps when a node is abo
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any
 import ray.train
 import ray.train.collective
 import torch
-from ray.train import CheckpointUploadMode
 from torch import nn
 
 from payloads.common import checkpoints, seeds
@@ -28,7 +26,7 @@ class State:
 
     `history` are the metrics of the epochs that have ended, `progress` is how far the one after them is. `suffix` tells
     the checkpoints of one start from those of another: Ray takes two of one name for one. `note` goes to the driver
-    with the next report. With `background`, checkpoints are uploaded while training goes on.
+    with the next report.
     """
 
     network: nn.Module
@@ -41,51 +39,40 @@ class State:
     suffix: str = ""
     note: str = ""
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
-    background: bool = False
 
     @property
     def epoch(self) -> int:
         """The epoch that is under way, from 0."""
         return len(self.history)
 
-    def report(self, metrics: dict[str, Any], name: str, wait: bool = False) -> None:
-        """Report with a checkpoint; every rank must come here equally often. `wait` returns once it is uploaded."""
-        mode = CheckpointUploadMode.ASYNC if self.background and not wait else CheckpointUploadMode.SYNC
-        folder = tempfile.mkdtemp()
-        try:
-            self._write(folder)
+    def report(self, metrics: dict[str, Any], name: str) -> None:
+        """Report with a checkpoint; every rank must come here equally often."""
+        with tempfile.TemporaryDirectory() as folder:
+            own = {
+                "generators": seeds.generator_state(),
+                "world": self.world,
+                "step": self.progress.step,
+                "sums": self.progress.sums.cpu(),
+            }
+            checkpoints.save_rank_state(folder, self.rank, own)
+            if self.rank == 0:
+                state = {
+                    "model": self.network.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "schedule": self.schedule.state_dict(),
+                    "scaler": self.arithmetic.scaler.state_dict(),
+                    "history": self.history,
+                }
+                checkpoints.save_state(folder, state)
             ray.train.report(
                 {**metrics, "note": self.note},
                 checkpoint=ray.train.Checkpoint.from_directory(folder),
                 checkpoint_dir_name=f"{name}{self.suffix}",
-                checkpoint_upload_mode=mode,
             )
-        finally:
-            # A folder that is uploaded in the background is Ray's, which deletes it afterwards.
-            if mode is CheckpointUploadMode.SYNC:
-                shutil.rmtree(folder, ignore_errors=True)
         self.note = ""
 
-    def _write(self, folder: str) -> None:
-        own = {
-            "generators": seeds.generator_state(),
-            "world": self.world,
-            "step": self.progress.step,
-            "sums": self.progress.sums.cpu(),
-        }
-        checkpoints.save_rank_state(folder, self.rank, own)
-        if self.rank == 0:
-            state = {
-                "model": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "scaler": self.arithmetic.scaler.state_dict(),
-                "history": self.history,
-            }
-            checkpoints.save_state(folder, state)
-
-    def restore(self, checkpoint: ray.train.Checkpoint) -> int:
-        """Put everything back as it was when the checkpoint was taken; returns how many workers took it.
+    def restore(self, checkpoint: ray.train.Checkpoint) -> None:
+        """Put everything back as it was when the checkpoint was taken.
 
         An interrupted epoch goes on at its step, unless there are more or fewer workers now: each has other rows then,
         and the epoch is begun anew with the weights as they are.
@@ -93,16 +80,14 @@ class State:
         with checkpoint.as_directory() as folder:
             state = checkpoints.load_state(folder)
             own = checkpoints.load_rank_state(folder, self.rank)
-            took: int = (own or checkpoints.load_rank_state(folder, 0) or {"world": 0})["world"]
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.arithmetic.scaler.load_state_dict(state["scaler"])
         self.history = state["history"]
-        if own is not None and took == self.world:
+        if own is not None and own["world"] == self.world:
             seeds.restore_generator_state(own["generators"])
             self.progress = Progress(own["step"], own["sums"])
-        return took
 
 
 def newest_whole(rank: int) -> tuple[ray.train.Checkpoint | None, int]:

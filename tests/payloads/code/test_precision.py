@@ -111,14 +111,8 @@ def test_a_compiled_network_learns_the_same_and_keeps_the_names_of_its_weights()
     [
         (["--precision=fp16"], "precision fp16 needs gpus_per_worker"),
         (["--precision=half"], "--precision: Input should be 'float32', 'bf16' or 'fp16'"),
-        (["--min-workers=3"], "min_workers 3 is more than num_workers 2"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(model, flags: list[str], words: str):
     with pytest.raises(PayloadError, match=words):
         parse(model, "", ["--run-name=a", *flags])
-
-
-def test_a_step_has_as_many_rows_whatever_number_of_workers_is_left():
-    settings = TrainSettings(run_name="a", num_workers=4, min_workers=1, batch_size=64)
-    assert [settings.rows_of(workers) * workers for workers in (1, 2, 4)] == [64, 64, 64]

@@ -1,17 +1,13 @@
-"""Training by Lightning on real Ray, S3 and MLflow: registered, and resumed after a worker was killed."""
+"""Training by Lightning on real Ray, S3 and MLflow: logged, registered, loaded as what is served."""
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from typing import Any
 
 import mlflow
 import pytest
 import torch
 from drivers import SMALL, Output, drive
-from processes import training_workers
 from services import Mlflow
 
 from payloads.common.tracking import METRICS
@@ -44,20 +40,3 @@ def test_what_lightning_registers_is_loaded_as_what_is_served(whole: Output, cli
     model: Any = mlflow.pytorch.load_model("models:/digits-lightning@champion")
     assert whole.result["registered"] is True
     assert model(torch.zeros(5, 64)).shape == (5, 10)
-
-
-def test_a_worker_killed_midway_goes_on_from_the_last_epoch(whole: Output, client: mlflow.MlflowClient):
-    struck = threading.Event()
-
-    def strike(line: str) -> None:
-        if line.startswith("progress: epoch 2/") and not struck.is_set():
-            struck.set()
-            os.kill(training_workers()[0], signal.SIGKILL)
-
-    output = drive(main, strike, run_name="lightning-struck", **FLAGS)
-    assert struck.is_set()
-    assert output.status == 0, output.text
-    assert any("failed (" in line for line in output.lines), output.text
-    assert sorted(set(output.epochs)) == [1, 2, 3, 4]
-    for name in ("loss", "validation_loss", "learning_rate"):
-        assert history(client, output, name) == history(client, whole, name), name

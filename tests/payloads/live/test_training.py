@@ -8,10 +8,10 @@ import threading
 from typing import Any
 
 import mlflow
+import psutil
 import pytest
 from drivers import Output, train, train_until
 from mlflow.entities import LoggedModelStatus
-from processes import training_workers
 from services import BUCKET, S3, Mlflow
 
 from payloads.common.errors import PayloadError
@@ -211,8 +211,8 @@ def test_a_run_cut_off_before_its_result_was_noted_registers_once(first: Output,
     assert only_run(client, "first").info.status == "FINISHED"
 
 
-def test_streamed_shards_rounded_products_and_uploads_in_the_background_learn_too(first: Output):
-    output = train(run_name="streamed", cache_shard="false", epochs=2, precision="bf16", background_upload="true")
+def test_streamed_shards_learn_as_cached_ones_do(first: Output):
+    output = train(run_name="streamed", cache_shard="false", epochs=2)
     assert output.status == 0, output.text
     assert output.epochs == [1, 2]
     assert output.result["accuracy"] > 0.8
@@ -224,9 +224,6 @@ def test_a_run_without_room_is_refused_with_what_to_change(ray_cluster: str):
     with pytest.raises(PayloadError, match="lower num_workers or cpus_per_worker"):
         check_room(TrainSettings(run_name="big", num_workers=4), wait_s=0)
     check_room(TrainSettings(run_name="fits", num_workers=2), wait_s=0)
-    check_room(TrainSettings(run_name="shrinks", num_workers=4, min_workers=2, cpus_per_worker=1.5), wait_s=0)
-    with pytest.raises(PayloadError, match="may fill a node of 4 CPU"):
-        check_room(TrainSettings(run_name="fills", num_workers=4, min_workers=2), wait_s=0)
 
 
 @pytest.mark.parametrize(
@@ -247,3 +244,12 @@ def test_a_server_that_stays_away_is_named_in_one_sentence(
     (line,) = [line for line in output.lines if line.startswith("error: ")]
     assert words in line
     assert "Traceback" not in output.text
+
+
+def training_workers() -> list[int]:
+    """Process ids of Ray Train workers under this test's own Ray."""
+    return [
+        child.pid
+        for child in psutil.Process().children(recursive=True)
+        if any("RayTrainWorker" in part for part in child.cmdline())
+    ]
