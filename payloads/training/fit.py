@@ -21,7 +21,7 @@ from payloads.data.pipeline import Prepared
 from payloads.training.batches import COLUMNS
 from payloads.training.loop import train_loop
 from payloads.training.model import Classifier, Mlp
-from payloads.training.settings import LoopSettings, TrainSettings
+from payloads.training.settings import FitSettings, TrainSettings
 from payloads.training.state import is_whole, newest_first
 from payloads.training.watch import Event, Watch
 
@@ -44,6 +44,14 @@ def fit(
     earlier attempts that were cut off before they were logged. Raises PayloadError when training fails for good.
     """
     check_room(settings)
+    config, datasets = given(data, weights)
+    return distribute(train_loop, config, datasets, settings, storage, run, key)
+
+
+def given(
+    data: Prepared, weights: Mapping[str, torch.Tensor] | None = None
+) -> tuple[dict[str, Any], dict[str, ray.data.Dataset]]:
+    """Configuration and data sets of a loop that trains the digits classifier, from `weights` or from random ones."""
     config = {
         "features": len(data.scaler.mean),
         "classes": len(data.classes),
@@ -53,22 +61,23 @@ def fit(
         "train": data.train.select_columns(list(COLUMNS)),
         "validation": data.validation.select_columns(list(COLUMNS)),
     }
-    return distribute(train_loop, config, datasets, settings, storage, run, key)
+    return config, datasets
 
 
 def distribute(
     loop: Callable[[dict[str, Any]], None],
     config: dict[str, Any],
     datasets: dict[str, ray.data.Dataset],
-    settings: LoopSettings,
+    settings: FitSettings,
     storage: Storage,
     run: TrackedRun,
     key: str,
+    epoch: Callable[[dict[str, Any]], dict[str, Any]] = lambda metrics: metrics,
 ) -> ray.train.Checkpoint:
     """Run `loop` on the workers that `settings` ask for; as `fit`, whatever it is that is trained.
 
     `loop` gets `config` and the settings as a dict, and leaves the state of payloads.training.state. Of `datasets`,
-    `train` is split among the workers.
+    `train` is split among the workers. `epoch` brings what the loop reports into the form of payloads.training.loop.
     """
     log = EpochLog(run)
 
@@ -87,7 +96,7 @@ def distribute(
     resources = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
-    with Watch(handle) as watch:
+    with Watch(handle, epoch) as watch:
         trainer = ray.train.torch.TorchTrainer(
             loop,
             train_loop_config={**config, "settings": settings.model_dump(mode="json")},
@@ -135,6 +144,11 @@ def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray
     raise PayloadError(f"every checkpoint below {result.path} is damaged: delete that folder to train anew")
 
 
+def train(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> Classifier:
+    """Train to the last epoch and return the model of the checkpoint with the least validation loss."""
+    return load_classifier(fit(settings, storage, data, run, key), settings, data)
+
+
 def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, data: Prepared) -> Classifier:
     """The model of a checkpoint with the scaler of its data in front, in evaluation mode on the CPU."""
     network = Mlp(len(data.scaler.mean), len(data.classes), settings.hidden, settings.depth, settings.dropout)
@@ -148,7 +162,7 @@ def load_weights(checkpoint: ray.train.Checkpoint) -> dict[str, Any]:
         return checkpoints.load_state(folder)["model"]
 
 
-def check_room(settings: LoopSettings, wait_s: float = ROOM_WAIT_S, data_cpus: float = 1) -> None:
+def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S, data_cpus: float = 1) -> None:
     """Raise PayloadError if the cluster cannot hold the workers and `data_cpus` CPUs for Ray Data beside them.
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's

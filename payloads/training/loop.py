@@ -17,8 +17,10 @@ from torch import nn
 
 from payloads.common import seeds
 from payloads.training.batches import Batch, Batches, gather, strided
+from payloads.training.compiling import compile_in_place
 from payloads.training.model import Mlp
-from payloads.training.settings import LoopSettings, TrainSettings
+from payloads.training.precision import Arithmetic
+from payloads.training.settings import FitSettings, LoopSettings, TrainSettings
 from payloads.training.state import State, newest_whole
 from payloads.training.steps import Progress, evaluate_epoch, train_epoch
 
@@ -74,10 +76,14 @@ def run_epochs(
     seeds.seed_everything(settings.seed + rank)
     if settings.deterministic:
         seeds.only_repeatable_kernels()
-    model = ray.train.torch.prepare_model(network())
+    built = network()
+    if settings.compile:
+        compile_in_place(built)
+    model = ray.train.torch.prepare_model(built)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.epochs)
     state = State(getattr(model, "module", model), optimizer, schedule, rank, world)
+    state.arithmetic = Arithmetic(settings.precision, device.type)
     resume(state)
     if finished(state.history, settings):
         return
@@ -89,7 +95,14 @@ def run_epochs(
         learning_rate = optimizer.param_groups[0]["lr"]
         left = itertools.islice(rows.epoch(state.epoch), state.progress.step, None)
         loss = train_epoch(
-            model, optimizer, left, settings.gradient_clip, settings.pieces, state.progress, notice.after_step
+            model,
+            optimizer,
+            left,
+            settings.gradient_clip,
+            settings.pieces,
+            state.progress,
+            notice.after_step,
+            state.arithmetic,
         )
         schedule.step()
         validation_loss, accuracy = evaluate_epoch(state.network, rows.held_out())
@@ -120,7 +133,7 @@ def resume(state: State) -> None:
     state.suffix = f"-{ray.train.collective.broadcast_from_rank_zero(start)}"
 
 
-def finished(history: list[dict[str, float]], settings: LoopSettings) -> bool:
+def finished(history: list[dict[str, float]], settings: FitSettings) -> bool:
     """Whether the last epoch is done, or `patience` epochs have gone by without a better validation loss."""
     if len(history) >= settings.epochs:
         return True
