@@ -81,10 +81,12 @@ def _run(
     from payloads.store.definitions import SERVICE, definitions
     from payloads.store.repository import open_store, registry_uri
 
-    store = open_store(registry_uri(platform, settings.project), settings.project, redis, REDIS_TIMEOUT_S, writes=True)
+    registry = registry_uri(platform, settings.project)
+    store = open_store(registry, settings.project, redis, REDIS_TIMEOUT_S, writes=True)
     store.apply(definitions(f"{platform.storage.rstrip('/')}/{settings.folder}"))
     reporting.progress(f"registered the features of {SERVICE}")
-    job = training.Join(storage, settings.project, f"store/{settings.project}/training/{key}", settings.as_known)
+    folder = f"store/{settings.project}/training/{key}"
+    job = training.Join(storage, registry, settings.project, folder, settings.as_known)
     done = job.receipts.found()
     left = [unit for unit in units if unit.number not in done]
     if done:

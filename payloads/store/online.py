@@ -91,6 +91,9 @@ class OnlineFeatures:
         self.count = count
         self.clock = clock
         self.plan = plan(store, service)
+        # Asked for here, Feast loads the modules of the online store now and not in the first request.
+        if not store.provider.async_supported.online.read:
+            raise PayloadError(f"the online store of {store.project} can only be read by blocking: use Redis")
         self.failures = 0
         self.paused_until = 0.0
 

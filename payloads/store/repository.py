@@ -19,8 +19,11 @@ def connection(redis: Redis, timeout_s: float) -> str:
     return ",".join([*parts, f'password="{redis.password.get_secret_value()}"'] if redis.password else parts)
 
 
-def open_store(registry: str, project: str, redis: Redis, timeout_s: float, *, writes: bool = False) -> FeatureStore:
-    """The store of `project`; nothing is contacted before it is used. `timeout_s` is for Redis.
+def open_store(
+    registry: str, project: str, redis: Redis | None = None, timeout_s: float = 30, *, writes: bool = False
+) -> FeatureStore:
+    """The store of `project`; nothing is contacted before it is used. `timeout_s` is for Redis, without which a store
+    has a history alone.
 
     `writes`: definitions are registered and the registry is made if need be; else a missing one is a PayloadError.
 
@@ -28,6 +31,7 @@ def open_store(registry: str, project: str, redis: Redis, timeout_s: float, *, w
     would come in the middle of a request.
     """
     kind = f"payloads.store.registry.{'Writing' if writes else 'Reading'}RegistryStore"
+    address = {"connection_string": connection(redis, timeout_s)} if redis else {}
     config = RepoConfig(
         project=project,
         registry=RegistryConfig(registry_store_type=kind, path=registry, cache_ttl_seconds=0),
@@ -35,7 +39,7 @@ def open_store(registry: str, project: str, redis: Redis, timeout_s: float, *, w
         offline_store={"type": "payloads.store.offline.ParquetOfflineStore"},
         # What is written is the latest of its window, so it may replace what is there. Feast's own check keeps the
         # first of two rows of the same time, and a correction would never reach serving.
-        online_store={"type": "redis", "connection_string": connection(redis, timeout_s), "skip_dedup": True},
+        online_store={"type": "redis", "skip_dedup": True, **address},
         entity_key_serialization_version=3,
     )
     return FeatureStore(config=config)

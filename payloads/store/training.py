@@ -13,12 +13,10 @@ import pyarrow.parquet as pq
 
 from payloads.common.errors import PayloadError
 from payloads.common.receipts import Receipt, Receipts
-from payloads.common.settings import read_platform
 from payloads.common.storage import Storage
 from payloads.store.definitions import SERVICE
 from payloads.store.offline import LABEL_TIME
-from payloads.store.repository import open_store, registry_uri
-from payloads.store.settings import read_redis
+from payloads.store.repository import open_store
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class Join:
     """What a task needs to know of its run."""
 
     storage: Storage
+    registry: str
     project: str
     folder: str
     as_known: bool
@@ -62,8 +61,7 @@ def fingerprint(units: list[Unit]) -> str:
 
 def join_file(job: Join, unit: Unit) -> Receipt:
     """Join one file and write it; the same file again overwrites itself."""
-    platform = read_platform()
-    store = open_store(registry_uri(platform, job.project), job.project, read_redis(), timeout_s=30)
+    store = open_store(job.registry, job.project)
     labels = pq.read_table(unit.path, filesystem=job.storage.filesystem)
     if LABEL_TIME not in labels.column_names:
         raise PayloadError(f"labels {unit.path} have no column {LABEL_TIME}: write the time of each label there")
