@@ -39,6 +39,11 @@ def load_rank_state(folder: str, rank: int) -> dict[str, Any] | None:
     return _load(path) if path.exists() else None
 
 
+def sign(path: Path) -> None:
+    """Put the digest of a file beside it; `verify` wants it."""
+    path.with_name(path.name + DIGEST).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 def verify(folder: str) -> None:
     """Raise DamagedError unless the state is there and every file is what was written."""
     if not (Path(folder) / STATE_FILE).exists():
@@ -53,7 +58,7 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     import torch
 
     torch.save(state, path)
-    path.with_name(path.name + DIGEST).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+    sign(path)
 
 
 def _load(path: Path) -> dict[str, Any]:

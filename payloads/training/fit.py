@@ -20,7 +20,7 @@ from payloads.data.pipeline import Prepared
 from payloads.training.batches import COLUMNS
 from payloads.training.loop import train_loop
 from payloads.training.model import Classifier, Mlp
-from payloads.training.settings import TrainSettings
+from payloads.training.settings import FitSettings, TrainSettings
 from payloads.training.state import is_whole, newest_first
 from payloads.training.watch import Event, Watch
 
@@ -35,6 +35,35 @@ def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedR
     earlier attempts that were cut off before they were logged. Raises PayloadError when training fails for good.
     """
     check_room(settings)
+    config, datasets = given(data)
+    return distribute(train_loop, config, datasets, settings, storage, run, key)
+
+
+def given(data: Prepared) -> tuple[dict[str, Any], dict[str, ray.data.Dataset]]:
+    """Configuration and data sets of a loop that trains the digits classifier."""
+    config = {"features": len(data.scaler.mean), "classes": len(data.classes)}
+    datasets = {
+        "train": data.train.select_columns(list(COLUMNS)),
+        "validation": data.validation.select_columns(list(COLUMNS)),
+    }
+    return config, datasets
+
+
+def distribute(
+    loop: Callable[[dict[str, Any]], None],
+    config: dict[str, Any],
+    datasets: dict[str, ray.data.Dataset],
+    settings: FitSettings,
+    storage: Storage,
+    run: TrackedRun,
+    key: str,
+    epoch: Callable[[dict[str, Any]], dict[str, Any]] = lambda metrics: metrics,
+) -> ray.train.Checkpoint:
+    """Run `loop` on the workers that `settings` ask for; as `fit`, whatever it is that is trained.
+
+    `loop` gets `config` and the settings as a dict, and leaves the state of payloads.training.state. Of `datasets`,
+    `train` is split among the workers. `epoch` brings what the loop reports into the form of payloads.training.loop.
+    """
     log = EpochLog(run)
 
     def handle(event: Event) -> None:
@@ -52,21 +81,15 @@ def fit(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedR
     resources = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
-    with Watch(handle) as watch:
+    with Watch(handle, epoch) as watch:
         trainer = ray.train.torch.TorchTrainer(
-            train_loop,
-            train_loop_config={
-                "settings": settings.model_dump(mode="json"),
-                "features": len(data.scaler.mean),
-                "classes": len(data.classes),
-            },
-            datasets={
-                "train": data.train.select_columns(list(COLUMNS)),
-                "validation": data.validation.select_columns(list(COLUMNS)),
-            },
+            loop,
+            train_loop_config={**config, "settings": settings.model_dump(mode="json")},
+            datasets=datasets,
             # In order, so that a resumed worker gets the rows that the lost one had.
             dataset_config=ray.train.DataConfig(
-                datasets_to_split=["train"], execution_options=ray.data.ExecutionOptions(preserve_order=True)
+                datasets_to_split=[name for name in datasets if name == "train"],
+                execution_options=ray.data.ExecutionOptions(preserve_order=True),
             ),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=settings.num_workers,
@@ -106,16 +129,26 @@ def _first_whole(result: ray.train.Result, order: Callable[[Event], Any]) -> ray
     raise PayloadError(f"every checkpoint below {result.path} is damaged: delete that folder to train anew")
 
 
+def train(settings: TrainSettings, storage: Storage, data: Prepared, run: TrackedRun, key: str) -> Classifier:
+    """Train to the last epoch and return the model of the checkpoint with the least validation loss."""
+    return load_classifier(fit(settings, storage, data, run, key), settings, data)
+
+
 def load_classifier(checkpoint: ray.train.Checkpoint, settings: TrainSettings, data: Prepared) -> Classifier:
     """The model of a checkpoint with the scaler of its data in front, in evaluation mode on the CPU."""
     network = Mlp(len(data.scaler.mean), len(data.classes), settings.hidden, settings.depth, settings.dropout)
-    with checkpoint.as_directory() as folder:
-        network.load_state_dict(checkpoints.load_state(folder)["model"])
+    network.load_state_dict(load_weights(checkpoint))
     return Classifier(network, data.scaler).eval()
 
 
-def check_room(settings: TrainSettings, wait_s: float = ROOM_WAIT_S) -> None:
-    """Raise PayloadError if the cluster cannot hold the workers and one CPU for Ray Data beside them.
+def load_weights(checkpoint: ray.train.Checkpoint) -> dict[str, Any]:
+    """The weights of a checkpoint's network, on the CPU."""
+    with checkpoint.as_directory() as folder:
+        return checkpoints.load_state(folder)["model"]
+
+
+def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S, data_cpus: float = 1) -> None:
+    """Raise PayloadError if the cluster cannot hold the workers and `data_cpus` CPUs for Ray Data beside them.
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's
     half-hour timeout, and no log says why. Ray workers that are still joining are waited for; a cluster that
@@ -123,13 +156,14 @@ def check_room(settings: TrainSettings, wait_s: float = ROOM_WAIT_S) -> None:
     """
     if os.environ.get("RAY_enable_autoscaler_v2"):  # noqa: SIM112  Ray's spelling
         return
-    need = settings.num_workers * settings.cpus_per_worker + 1
+    need = settings.num_workers * settings.cpus_per_worker + data_cpus
     deadline = time.monotonic() + wait_s
     while (have := ray.cluster_resources().get("CPU", 0)) < need:
         if time.monotonic() > deadline:
             raise PayloadError(
-                f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and one CPU for reading data do "
-                f"not fit in the cluster's {have:g} CPU: lower num_workers or cpus_per_worker, or add Ray workers"
+                f"{settings.num_workers} workers of {settings.cpus_per_worker:g} CPU and {data_cpus:g} CPU for Ray "
+                f"Data do not fit in the cluster's {have:g} CPU: lower num_workers or cpus_per_worker, or add Ray "
+                "workers"
             )
         time.sleep(1)
 

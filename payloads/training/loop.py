@@ -5,29 +5,66 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import ray.train
 import ray.train.collective
 import ray.train.torch
 import torch
+from torch import nn
 
 from payloads.common import seeds
 from payloads.training.batches import Batch, Batches, gather, strided
+from payloads.training.compiling import compile_in_place
 from payloads.training.model import Mlp
-from payloads.training.settings import TrainSettings
+from payloads.training.precision import Arithmetic
+from payloads.training.settings import FitSettings, LoopSettings, TrainSettings
 from payloads.training.state import State, newest_whole
 from payloads.training.steps import Progress, evaluate_epoch, train_epoch
 
 
+@dataclass(frozen=True)
+class Feed:
+    """What a worker learns from and is measured on.
+
+    `epoch` gives the batches of an epoch (from 0), in an order that depends on seed and epoch only; epochs are asked
+    for one after the other. `held_out` gives this rank's share of the validation rows.
+    """
+
+    epoch: Callable[[int], Iterator[Batch]]
+    held_out: Callable[[], Iterable[Batch]]
+
+
 def train_loop(config: dict[str, Any]) -> None:
-    """Train from the newest whole checkpoint, or from nothing, to the last epoch or until it no longer gets better.
+    """`run_epochs` with the digits classifier.
 
     `config`: settings (TrainSettings as a dict), features (number of inputs), classes (number of outputs).
+    """
+    settings = TrainSettings.model_validate(config["settings"])
+
+    def network() -> Mlp:
+        return Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
+
+    def feed(device: torch.device, rank: int, world: int) -> Feed:
+        shard = ray.train.get_dataset_shard("train")
+        batches = Batches(shard, settings.rows_per_worker, settings.seed, device, settings.cache_shard)
+        return Feed(batches.epoch, validation(device, rank, world, settings.cache_shard))
+
+    run_epochs(settings, network, feed)
+
+
+def run_epochs(
+    settings: LoopSettings, network: Callable[[], nn.Module], feed: Callable[[torch.device, int, int], Feed]
+) -> None:
+    """Train from the newest whole checkpoint, or from nothing, to the last epoch or until it no longer gets better.
+
+    `network` builds what is trained, a module of batches -> logits; `feed(device, rank, world)` is called once, if
+    there is anything left to train.
     Reports after each epoch: epoch (from 1), epochs, loss, validation_loss, accuracy, learning_rate, seconds; and on a
     notice that a node goes away: epoch, epochs, step and an infinite validation_loss, as it is nobody's best.
     """
-    settings = TrainSettings.model_validate(config["settings"])
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     device = ray.train.torch.get_device()
@@ -35,32 +72,36 @@ def train_loop(config: dict[str, Any]) -> None:
     seeds.seed_everything(settings.seed + rank)
     if settings.deterministic:
         seeds.only_repeatable_kernels()
-    model = ray.train.torch.prepare_model(
-        Mlp(config["features"], config["classes"], settings.hidden, settings.depth, settings.dropout)
-    )
+    built = network()
+    if settings.compile:
+        compile_in_place(built)
+    model = ray.train.torch.prepare_model(built)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.epochs)
     state = State(getattr(model, "module", model), optimizer, schedule, rank, world)
+    state.arithmetic = Arithmetic(settings.precision, device.type)
     resume(state)
     if finished(state.history, settings):
         return
 
-    batches = Batches(
-        ray.train.get_dataset_shard("train"), settings.rows_per_worker, settings.seed, device, settings.cache_shard
-    )
-    validation_shard = ray.train.get_dataset_shard("validation")
-    validation = gather_mine(validation_shard, device, rank, world) if settings.cache_shard else None
+    rows = feed(device, rank, world)
     notice = Notice(state, settings)
     while not finished(state.history, settings):
         started = time.monotonic()
         learning_rate = optimizer.param_groups[0]["lr"]
-        left = itertools.islice(batches.epoch(state.epoch), state.progress.step, None)
+        left = itertools.islice(rows.epoch(state.epoch), state.progress.step, None)
         loss = train_epoch(
-            model, optimizer, left, settings.gradient_clip, settings.pieces, state.progress, notice.after_step
+            model,
+            optimizer,
+            left,
+            settings.gradient_clip,
+            settings.pieces,
+            state.progress,
+            notice.after_step,
+            state.arithmetic,
         )
         schedule.step()
-        held_out = [validation] if validation else strided(validation_shard, device, rank, world)
-        validation_loss, accuracy = evaluate_epoch(state.network, held_out)
+        validation_loss, accuracy = evaluate_epoch(state.network, rows.held_out())
         metrics = {
             "epoch": state.epoch + 1,
             "epochs": settings.epochs,
@@ -88,7 +129,7 @@ def resume(state: State) -> None:
     state.suffix = f"-{ray.train.collective.broadcast_from_rank_zero(start)}"
 
 
-def finished(history: list[dict[str, float]], settings: TrainSettings) -> bool:
+def finished(history: list[dict[str, float]], settings: FitSettings) -> bool:
     """Whether the last epoch is done, or `patience` epochs have gone by without a better validation loss."""
     if len(history) >= settings.epochs:
         return True
@@ -102,7 +143,7 @@ class Notice:
     All ranks look after the same steps: the look is a barrier, and so is the report.
     """
 
-    def __init__(self, state: State, settings: TrainSettings) -> None:
+    def __init__(self, state: State, settings: LoopSettings) -> None:
         self.state = state
         self.settings = settings
 
@@ -119,7 +160,11 @@ class Notice:
         self.state.report(metrics, f"epoch-{self.state.epoch + 1:05d}-step-{step:06d}")
 
 
-def gather_mine(shard: ray.data.DataIterator, device: torch.device, rank: int, world: int) -> Batch:
-    """This rank's share of an unsplit data set."""
+def validation(device: torch.device, rank: int, world: int, cached: bool) -> Callable[[], Iterable[Batch]]:
+    """This rank's share of the data set `validation`, which is not split; `cached` keeps it in memory."""
+    shard = ray.train.get_dataset_shard("validation")
+    if not cached:
+        return lambda: strided(shard, device, rank, world)
     features, targets = gather(shard, device)
-    return features[rank::world], targets[rank::world]
+    mine = [(features[rank::world], targets[rank::world])]
+    return lambda: mine

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from payloads.common import checkpoints, seeds
+from payloads.training.precision import Arithmetic
 from payloads.training.steps import Progress
 
 
@@ -37,6 +38,7 @@ class State:
     progress: Progress = field(default_factory=Progress)
     suffix: str = ""
     note: str = ""
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     @property
     def epoch(self) -> int:
@@ -58,6 +60,7 @@ class State:
                     "model": self.network.state_dict(),
                     "optimizer": self.optimizer.state_dict(),
                     "schedule": self.schedule.state_dict(),
+                    "scaler": self.arithmetic.scaler.state_dict(),
                     "history": self.history,
                 }
                 checkpoints.save_state(folder, state)
@@ -80,6 +83,7 @@ class State:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self.arithmetic.scaler.load_state_dict(state["scaler"])
         self.history = state["history"]
         if own is not None and own["world"] == self.world:
             seeds.restore_generator_state(own["generators"])

@@ -12,6 +12,7 @@ import torch.distributed
 from torch import nn
 
 from payloads.training.batches import Batch
+from payloads.training.precision import Arithmetic
 
 
 @dataclass
@@ -30,6 +31,7 @@ def train_epoch(
     pieces: int = 1,
     progress: Progress | None = None,
     after_step: Callable[[], None] = lambda: None,
+    arithmetic: Arithmetic | None = None,
 ) -> float:
     """An optimizer step a batch; returns the mean loss of a row over all ranks and the whole epoch.
 
@@ -39,6 +41,7 @@ def train_epoch(
     """
     model.train()
     device = next(model.parameters()).device
+    arithmetic = arithmetic or Arithmetic()
     progress = progress or Progress()
     progress.sums = progress.sums.to(device)
     for features, targets in batches:
@@ -46,11 +49,11 @@ def train_epoch(
         for part, wanted, last in _pieces(features, targets, pieces):
             # Ranks exchange gradients once a step, with the last piece.
             with contextlib.nullcontext() if last else _unsynchronised(model):
-                loss = nn.functional.cross_entropy(model(part), wanted)
-                (loss * (len(wanted) / len(targets))).backward()
+                with arithmetic.autocast():
+                    loss = nn.functional.cross_entropy(model(part), wanted)
+                arithmetic.scaler.scale(loss * (len(wanted) / len(targets))).backward()
             progress.sums += torch.stack([loss.detach().double() * len(wanted), loss.new_tensor(len(wanted)).double()])
-        nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
-        optimizer.step()
+        arithmetic.step(optimizer, list(model.parameters()), gradient_clip)
         progress.step += 1
         after_step()
     loss_sum, rows = sum_over_ranks(progress.sums).tolist()

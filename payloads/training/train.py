@@ -6,6 +6,7 @@ a run that has finished only reports its result again.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from payloads.common import driver, reporting
@@ -16,11 +17,16 @@ from payloads.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from payloads.data.digits import Manifest
+    from payloads.training.settings import FitSettings
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse, connect, train, evaluate, register; prints `progress:` lines and one `result:` line."""
-    settings = parse(TrainSettings, __doc__ or "", arguments)
+    carry_out(parse(TrainSettings, __doc__ or "", arguments), "payloads.training.fit")
+
+
+def carry_out(settings: FitSettings, fit: str) -> None:
+    """Do the run of `settings`; the module `fit` has the `train` that trains."""
     platform = read_platform()
     driver.leave_on_sigterm()
 
@@ -37,31 +43,30 @@ def main(arguments: list[str] | None = None) -> None:
         settings.experiment,
         settings.run_name,
         key,
-        lambda client, run: _run(settings, platform, manifest, storage, client, run, key),
+        lambda client, run: _run(fit, settings, platform, manifest, storage, client, run, key),
     )
 
 
-def run_key(settings: TrainSettings, platform: Platform, manifest: Manifest) -> str:
+def run_key(settings: FitSettings, platform: Platform, manifest: Manifest) -> str:
     """Identity of a training run; see `driver.key_of`."""
     parts = {"settings": settings.model_dump(mode="json"), "data": manifest.fingerprint}
     return driver.key_of(settings.run_name, platform, parts)
 
 
 def _run(
-    settings: TrainSettings, platform: Platform, manifest: Manifest, storage: Any, client: Any, run: Any, key: str
+    fit: str, settings: Any, platform: Platform, manifest: Manifest, storage: Any, client: Any, run: Any, key: str
 ) -> dict[str, Any]:
     from payloads.common import cluster
     from payloads.data import pipeline, splits
-    from payloads.training import fit, gate
+    from payloads.training import gate
 
     cluster.start_ray()
     run.start(settings.model_dump(mode="json"), driver.lineage(platform, settings.run_name, manifest.fingerprint))
     reporting.progress(f"data set {manifest.name}: {manifest.rows} rows, fingerprint {manifest.fingerprint[:12]}")
     fractions = splits.Fractions(settings.validation_fraction, settings.test_fraction)
     data = pipeline.prepare(pipeline.read(storage, manifest), manifest, fractions, settings.split_seed)
-    best = fit.fit(settings, storage, data, run, key)
-
-    return gate.submit(fit.load_classifier(best, settings, data), settings, manifest, data, client, run)
+    classifier = importlib.import_module(fit).train(settings, storage, data, run, key)
+    return gate.submit(classifier, settings, manifest, data, client, run)
 
 
 if __name__ == "__main__":

@@ -59,13 +59,17 @@ class Forward(ray.train.UserCallback):
 
 
 class Watch:
-    """Context manager: `callback` goes into RunConfig, `handle` is called in the driver for each event, in order."""
+    """Context manager: `callback` goes into RunConfig, `handle` is called in the driver for each event, in order.
 
-    def __init__(self, handle: Callable[[Event], None]) -> None:
+    `epoch` brings the metrics of a report into the form that `payloads.training.loop` reports.
+    """
+
+    def __init__(self, handle: Callable[[Event], None], epoch: Callable[[Event], Event]) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
         self.callback = Forward(self.mailbox)
         self.handle = handle
+        self.epoch = epoch
         self.metrics = TrainingMetrics()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._follow, name="watch", daemon=True)
@@ -83,6 +87,8 @@ class Watch:
         while True:
             last = self.stopping.is_set()
             for event in ray.get(self.mailbox.take.remote(LAST_S if last else POLL_S)):
+                if event["kind"] == "epoch":
+                    event["metrics"] = self.epoch(event["metrics"])
                 self.metrics.observe(event)
                 self.handle(event)
             self.metrics.repeat()

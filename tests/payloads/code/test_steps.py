@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_what_comes_after_a_step_knows_how_many_there_were():
     batches = shuffled(data(), 20, seed=1, epoch=0)
     train_epoch(model, optimizer, batches, 1.0, progress=progress, after_step=lambda: seen.append(progress.step))
     assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_kernel_that_does_not_repeat_is_refused_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # put back afterwards
+    racing = torch.zeros(4)
+    try:
+        seeds.only_repeatable_kernels()
+        with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
+            racing.put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+    racing.put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
 
 
 @pytest.mark.parametrize(
