@@ -41,6 +41,13 @@ def test_a_search_stops_what_falls_behind_and_registers_its_best(trained: Traine
     assert result["accuracy"] >= 0.95
 
 
+def test_lightning_registers_a_model_of_its_own(trained: Trained) -> None:
+    result = trained("train-local-lightning")
+    assert result["model"] == "digits-lightning"
+    assert result["accuracy"] >= 0.95
+    assert result["registered"] is True
+
+
 @pytest.mark.parametrize("name", ["wide", "deep"])
 def test_a_model_of_another_shape_gets_a_name_of_its_own(trained: Trained, name: str) -> None:
     result = trained(f"train-local-{name}")
