@@ -13,7 +13,7 @@ class TextSettings(EpochSettings):
 
     experiment: str = Field(default="text", min_length=1, description="MLflow experiment")
     model_name: str = Field(default="notes", pattern=MODEL_PATTERN, description="name on the storage")
-    epochs: int = Field(default=10, ge=1, le=10_000, description="passes over the notes")
+    epochs: int = Field(default=30, ge=1, le=10_000, description="passes over the notes")
     batch_size: int = Field(default=32, ge=1, description="notes of a step, over all workers")
     lr: float = Field(default=5e-3, gt=0, le=1, description="peak learning rate of AdamW")
 

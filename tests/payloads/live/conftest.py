@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from services import BUCKET, S3, Mlflow, free_port
+from services import BUCKET, S3, Mlflow
 
 from tests.own_mlflow import default_restored
 
@@ -77,14 +77,3 @@ def ray_cluster(s3: S3, mlflow_server: Mlflow, environment: pytest.MonkeyPatch) 
     context = ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield context.address_info["gcs_address"]
     ray.shutdown()
-
-
-@pytest.fixture(scope="package")
-def serve_url(ray_cluster: str) -> Iterator[str]:
-    """Where Ray Serve answers on that Ray. Each application takes CPUs of it: delete what is no longer asked."""
-    from ray import serve
-
-    port = free_port()
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    yield f"http://127.0.0.1:{port}"
-    serve.shutdown()

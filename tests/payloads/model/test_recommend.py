@@ -8,7 +8,6 @@ import torch
 from shop import WORLD, Shop, open_shop
 
 from payloads.recommend.evaluate import Quality, evaluate
-from payloads.recommend.rank import rank
 from payloads.recommend.retrieve import Query, Retriever
 
 CPU = torch.device("cpu")
@@ -46,22 +45,6 @@ def test_recall_is_far_above_popularity_and_near_the_best_possible(shop: Shop, q
 def test_the_ranker_costs_nothing_of_what_retrieval_found(quality: Quality):
     assert quality.recall > 0.95 * quality.retrieved
     assert quality.reachable > quality.recall
-
-
-def test_recommendations_are_of_the_categories_that_a_user_likes(shop: Shop):
-    """Direction: those who bought one category almost alone get it almost alone."""
-    data = shop.data
-    category = data.categories[data.train[:, 1]].reshape(len(data.users), -1)
-    share = np.stack([(category == kind).mean(axis=1) for kind in range(data.categories.max() + 1)])
-    fans = np.flatnonzero(share.max(axis=0) > 0.8)
-    assert len(fans) > 5
-    found = Retriever(shop.catalogue).find([Query(data.users[user], 10) for user in fans])
-    same = [
-        (data.categories[best.items[:10]] == share[:, user].argmax()).mean()
-        for user, best in zip(fans, rank(shop.network.ranker, CPU, found), strict=True)
-    ]
-    assert np.mean(same) > 0.5
-    assert np.mean(same) > 3 * np.bincount(data.categories).max() / len(data.items)
 
 
 def test_a_graph_index_finds_almost_what_the_exact_one_finds(shop: Shop):
