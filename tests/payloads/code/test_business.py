@@ -74,8 +74,10 @@ class Service:
         """What `script` returns, given a client of a service with these arguments."""
         args = BusinessArgs.model_validate(
             {
-                "carrier": {"url": self.carrier.url, "timeout_s": 0.2, "deadline_s": 1.0, **changes.pop("carrier", {})},
-                "ledger": {"path": str(self.path), "busy_s": 0.3, **changes.pop("ledger", {})},
+                "carrier": {"url": self.carrier.url, "timeout_s": 5, "deadline_s": 10, **changes.pop("carrier", {})},
+                "ledger": {"path": str(self.path), "busy_s": 5, **changes.pop("ledger", {})},
+                "deadline_s": 20,
+                "history_timeout_s": 5,
                 **changes,
             }
         )
@@ -214,7 +216,7 @@ def test_a_carrier_that_gives_no_price_is_a_503_and_the_parcel_is_decided_when_i
         service.carrier.mode = "fine"
         return [refused, await service.post(client)]
 
-    refused, decided = service.run(script)
+    refused, decided = service.run(script, carrier={"timeout_s": 0.3 if mode == "slow" else 5})
     assert refused.status_code == 503, refused.text
     assert refused.json()["code"] == "carrier_unavailable"
     assert int(refused.headers["retry-after"]) >= 1
@@ -267,7 +269,7 @@ def test_a_feature_store_that_is_late_or_fails_is_done_without(service: Service,
         return [answer.json() for answer in answers]
 
     service.features = features
-    small, large = service.run(script)
+    small, large = service.run(script, history_timeout_s=0.1)
     assert (small["outcome"], small["history_known"]) == ("accepted", False)
     assert (large["outcome"], large["reason"]) == ("review", "history_unknown")
 
@@ -289,7 +291,7 @@ def test_a_database_that_is_locked_is_a_503_and_works_again_afterwards(service: 
         other.close()
         return [*refused, await service.post(client, key="0")]
 
-    *refused, decided = service.run(script)
+    *refused, decided = service.run(script, ledger={"busy_s": 0.3})
     for answer in refused:
         assert (answer.status_code, answer.json()["code"]) == (503, "ledger_unavailable"), answer.text
         assert answer.headers["retry-after"] == "1"
