@@ -64,7 +64,9 @@ class Watch:
     `epoch` brings the metrics of a report into the form that `payloads.training.loop` reports.
     """
 
-    def __init__(self, handle: Callable[[Event], None], epoch: Callable[[Event], Event]) -> None:
+    def __init__(
+        self, handle: Callable[[Event], None], epoch: Callable[[Event], Event] = lambda metrics: metrics
+    ) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
         self.callback = Forward(self.mailbox)
