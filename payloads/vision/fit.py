@@ -7,6 +7,7 @@ ends with the weights that it would have had without the interruption.
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,8 +106,9 @@ def _restore(
         return []
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-        network.load_state_dict(state["model"])
+        losses = list(state["losses"])
         optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, KeyError, EOFError, ValueError, OSError):
+        network.load_state_dict(state["model"])
+    except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError, ValueError, OSError):
         return []
-    return list(state["losses"])
+    return losses
