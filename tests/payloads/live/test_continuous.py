@@ -214,7 +214,8 @@ def test_a_champion_of_unknown_origin_is_no_start(look: Look, second: Output, cl
     version = client.get_model_version(MODEL, second.result["version"])
     other = client.create_run(client.create_experiment("foreign"))
     client.create_registered_model("foreign")
-    copy = client.create_model_version("foreign", version.source, run_id=other.info.run_id)
+    model_id = version.source.rsplit("/", 1)[-1]
+    copy = client.create_model_version("foreign", version.source, run_id=other.info.run_id, model_id=model_id)
     client.set_registered_model_alias("foreign", "champion", copy.version)
     found = look(model_name="foreign")
     assert not found.warm
