@@ -69,8 +69,8 @@ def _run(
 
     statistics = network.normalisation(settings.normalise, manifest)
     # Both before anything is trained.
-    feed.Plan.of(manifest, settings.seed, settings.num_workers)
     _refuse_another_shape(client, settings.model_name, manifest)
+    feed.Plan.of(manifest, settings.seed, settings.num_workers)
     cluster.start_ray()
     run.start(settings.model_dump(mode="json"), driver.lineage(platform, settings.run_name, manifest.fingerprint))
     reporting.progress(

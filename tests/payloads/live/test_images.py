@@ -163,23 +163,6 @@ def test_the_registered_model_reads_held_out_images_as_they_are(
     assert accuracy >= 0.85
 
 
-def test_a_training_killed_midway_sees_the_same_images_again(trained: Output, ray_cluster: str, mlflow_server: Mlflow):
-    """Augmentation, order and weights come back: the losses are those of the run that nothing happened to."""
-    killed = drive_until(
-        "payloads.images.train", ray_cluster, lambda line: "epoch 2/" in line, run_name="killed", **SMALL
-    )
-    assert killed.status == -signal.SIGKILL, killed.text
-    resumed = drive(train.main, run_name="killed", **SMALL)
-    assert resumed.status == 0, resumed.text
-    assert resumed.epochs[0] >= 3, "finished epochs are not trained again"
-    client = mlflow.MlflowClient(mlflow_server.url)
-
-    def losses(run: str) -> list[tuple[int, float]]:
-        return sorted((metric.step, metric.value) for metric in client.get_metric_history(run, "loss"))
-
-    assert losses(resumed.result["run_id"]) == losses(trained.result["run_id"])
-
-
 @pytest.fixture(scope="module")
 def photos(ray_cluster: str) -> Output:
     """Tiles of two photographs, in colour."""

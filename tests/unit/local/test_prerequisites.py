@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local.choose import ClusterChoice, EngineChoice
@@ -65,7 +66,7 @@ def taken() -> Iterator[int]:
 def test_a_real_listener_is_found_with_its_process(settings: LocalSettings, taken: int) -> None:
     settings = settings.model_copy(update={"ports": Ports(api=taken)})
     (problem,) = ports.problems(settings.ports, [each for each in ports.listeners(settings) if each.port == taken])
-    assert f"port {taken}, meant for api, is taken by python" in problem
+    assert f"port {taken}, meant for api, is taken by {psutil.Process().name()}" in problem
 
 
 def needs_of(sizes: dict[str, int]) -> list[Need]:
