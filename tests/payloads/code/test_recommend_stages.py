@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,6 +60,16 @@ class Method:
         return await self.call(*[await each if asyncio.iscoroutine(each) else each for each in arguments])
 
 
+# One event loop for all, as in a replica: Serve's batches belong to the loop in which the first was made.
+RUNNER = asyncio.Runner()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    RUNNER.close()
+
+
 def ask(path: str, **body: Any) -> httpx.Response:
     async def go() -> httpx.Response:
         args = RecommendArgs(model_version="1", candidates=4, most=3, deadline_s=60)
@@ -73,7 +83,7 @@ def ask(path: str, **body: Any) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request("POST" if body else "GET", path, json=body or None)
 
-    return asyncio.run(go())
+    return RUNNER.run(go())
 
 
 def test_candidates_are_found_then_ranked_then_cut_to_k(loads: list[str]):
