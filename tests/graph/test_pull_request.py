@@ -108,7 +108,7 @@ def test_a_dangerous_change_fails_with_a_comment_that_says_why(
         "### ⛔ This change is blocked",
         "**3 broken mandatory rules**",
         "**7 destructive changes to what is protected or holds data**",
-        "| `platform-prod` | 0 | 11 | **40** | 0 | 580 | 64 → 2000 |",
+        "| `platform-prod` | 0 | 12 | **40** | 0 | 580 | 64 → 2000 |",
         "- **REPLACED: `vpc`** `aws:ec2/vpc:Vpc` (protected and holds state), because `cidrBlock` cannot be changed in",
         "- **`cost-gpu-ceiling`** (high) `gpu-spot`: up to 1000 GPUs, and prod may have 64",
     ):
