@@ -102,8 +102,8 @@ def write(job: Job, where: splits.Cuts, repeats: dict[int, dict[int, str]], unit
     out = repeats.get(unit.index, {})
     files = {}
     if out:
-        left = table.take(pa.array(sorted(out))).to_pylist()
-        bad = [(File(row["path"], row["size"], 0, row["label"]), out[place]) for place, row in zip(sorted(out), left)]  # noqa: B905
+        rows = zip(sorted(out), table.take(pa.array(sorted(out))).to_pylist(), strict=True)
+        bad = [(File(row["path"], row["size"], 0, row["label"]), out[place]) for place, row in rows]
         path = f"{job.folder}/{QUARANTINE}/repeated-{unit.index:06d}.parquet"
         files[QUARANTINE] = parquet.write(job.storage, path, quarantine(bad))
         table = table.take(pa.array([row for row in range(table.num_rows) if row not in out], pa.int64()))

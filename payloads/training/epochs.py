@@ -62,66 +62,10 @@ def distribute(
     `config` goes to the loop, `settings` with it as a dict. Every epoch is in MLflow when it returns. Raises
     PayloadError when training fails for good.
     """
-    import ray.train
-    import ray.train.torch
-
-    from payloads.common import checkpoints, reporting
-    from payloads.common.errors import PayloadError
-    from payloads.common.tracking import EpochLog
     from payloads.training import fit
-    from payloads.training.state import is_whole
-    from payloads.training.watch import Event, Watch
 
     fit.check_room(settings)
-    log = EpochLog(run)
-
-    def handle(event: Event) -> None:
-        if event["kind"] == "failure":
-            reporting.progress(f"worker {event['rank']} failed ({event['error']})")
-            return
-        if event["metrics"]["note"]:
-            reporting.progress(event["metrics"]["note"])
-        reporting.progress(reporting.epoch_line(event["metrics"]))
-        log.add(event["metrics"], int(time.time() * 1000))
-
-    resources = {"CPU": settings.cpus_per_worker} | ({"GPU": g} if (g := settings.gpus_per_worker) else {})
-    with Watch(handle) as watch:
-        trainer = ray.train.torch.TorchTrainer(
-            loop,
-            train_loop_config={**config, "settings": settings.model_dump(mode="json")},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=settings.num_workers,
-                use_gpu=settings.gpus_per_worker > 0,
-                resources_per_worker=resources,
-            ),
-            run_config=ray.train.RunConfig(
-                name=key,
-                storage_path=storage.path("runs"),
-                storage_filesystem=storage.filesystem,
-                callbacks=[watch.callback],
-                failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
-                checkpoint_config=ray.train.CheckpointConfig(
-                    num_to_keep=settings.checkpoints_kept,
-                    checkpoint_score_attribute="validation_loss",
-                    checkpoint_score_order="min",
-                ),
-            ),
-        )
-        try:
-            result = trainer.fit()
-        except ray.train.TrainingFailedError as error:
-            raise PayloadError(f"training failed: {fit.explain(error)}") from error
-    kept = sorted(result.best_checkpoints, key=lambda entry: entry[1]["validation_loss"])
-    best = next((checkpoint for checkpoint, _ in kept if is_whole(checkpoint)), None)
-    if best is None:
-        raise PayloadError(f"every checkpoint below {result.path} is damaged: delete that folder to train anew")
-    with best.as_directory() as folder:
-        state = checkpoints.load_state(folder)
-    # What an earlier attempt trained and did not come to log.
-    for metrics in state["history"]:
-        log.add(metrics, int(time.time() * 1000))
-    log.close()
-    return state["model"]
+    return fit.load_weights(fit.distribute(loop, config, {}, settings, storage, run, key))
 
 
 def run_epochs(network: nn.Module, settings: EpochSettings, train: Train, validate: Validate) -> None:

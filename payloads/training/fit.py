@@ -19,6 +19,7 @@ from payloads.common.storage import Storage, first_line
 from payloads.common.tracking import EpochLog, TrackedRun
 from payloads.data.pipeline import Prepared
 from payloads.training.batches import COLUMNS
+from payloads.training.epochs import EpochSettings
 from payloads.training.loop import train_loop
 from payloads.training.model import Classifier, Mlp
 from payloads.training.settings import FitSettings, TrainSettings
@@ -68,7 +69,7 @@ def distribute(
     loop: Callable[[dict[str, Any]], None],
     config: dict[str, Any],
     datasets: dict[str, ray.data.Dataset],
-    settings: FitSettings,
+    settings: FitSettings | EpochSettings,
     storage: Storage,
     run: TrackedRun,
     key: str,
@@ -162,7 +163,7 @@ def load_weights(checkpoint: ray.train.Checkpoint) -> dict[str, Any]:
         return checkpoints.load_state(folder)["model"]
 
 
-def check_room(settings: FitSettings, wait_s: float = ROOM_WAIT_S, data_cpus: float = 1) -> None:
+def check_room(settings: FitSettings | EpochSettings, wait_s: float = ROOM_WAIT_S, data_cpus: float = 1) -> None:
     """Raise PayloadError if the cluster cannot hold the workers and `data_cpus` CPUs for Ray Data beside them.
 
     Ray Data gets what the workers leave. With nothing left, the first batch is waited for until Ray Data's
