@@ -7,7 +7,6 @@ from typing import Any
 import mlflow
 import torch
 
-from payloads.common import reporting
 from payloads.common.tracking import TrackedRun
 from payloads.recommend import evaluate, registry
 from payloads.recommend.dataset import Interactions
@@ -40,12 +39,8 @@ def submit(
             Retriever(loaded.catalogue), loaded.ranker, data, settings.k, settings.candidates, CPU
         )
     verdict = evaluate.judge(quality, rival, settings.gate_lift)
-    version = None
-    if verdict.passed:
-        tags = {"recall": f"{quality.recall:.4f}", "run": settings.run_name, "dataset": data.fingerprint}
-        version = register.register(client, settings.model_name, uri, run, tags).version
-        register.crown(client, settings.model_name, version)
-    reporting.progress(f"{'registered' if verdict.passed else 'not registered'}: {verdict.reason}")
+    tags = {"recall": f"{quality.recall:.4f}", "run": settings.run_name, "dataset": data.fingerprint}
+    version = register.settle(client, settings.model_name, uri, run, verdict, tags)
     return {
         "run": settings.run_name,
         "run_id": run.id,
@@ -54,7 +49,7 @@ def submit(
         "retrieved_recall": quality.retrieved,
         "ndcg": quality.ndcg,
         "model": settings.model_name,
-        "version": None if version is None else str(version),
+        "version": version,
         "registered": verdict.passed,
         "reason": verdict.reason,
     }

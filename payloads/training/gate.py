@@ -9,7 +9,6 @@ import mlflow
 import numpy as np
 from torch import nn
 
-from payloads.common import reporting
 from payloads.common.tracking import TrackedRun
 from payloads.training import evaluate, register
 from payloads.training.settings import GateSettings
@@ -71,18 +70,14 @@ def submit(
     verdict = evaluate.judge(evaluation, rival, settings.gate_accuracy)
     if verdict.passed and objection:
         verdict = evaluate.Verdict(False, objection)
-    version = None
-    if verdict.passed:
-        tags = {"accuracy": f"{evaluation.accuracy:.4f}", "run": settings.run_name, "dataset": manifest.fingerprint}
-        version = register.register(client, settings.model_name, uri, run, tags).version
-        register.crown(client, settings.model_name, version)
-    reporting.progress(f"{'registered' if verdict.passed else 'not registered'}: {verdict.reason}")
+    tags = {"accuracy": f"{evaluation.accuracy:.4f}", "run": settings.run_name, "dataset": manifest.fingerprint}
+    version = register.settle(client, settings.model_name, uri, run, verdict, tags)
     return {
         "run": settings.run_name,
         "run_id": run.id,
         "accuracy": evaluation.accuracy,
         "model": settings.model_name,
-        "version": None if version is None else str(version),
+        "version": version,
         "registered": verdict.passed,
         "reason": verdict.reason,
     }

@@ -19,9 +19,11 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import nn
 
+from payloads.common import reporting
 from payloads.common.errors import PayloadError
 from payloads.common.storage import first_line
 from payloads.common.tracking import TrackedRun
+from payloads.training.evaluate import Verdict
 
 CHAMPION = "champion"
 ARTIFACT = "model"
@@ -133,3 +135,25 @@ def register(client: mlflow.MlflowClient, name: str, uri: str, run: TrackedRun, 
 def crown(client: mlflow.MlflowClient, name: str, version: str) -> None:
     """Point the alias at `version`; servers that load it from now on serve this version."""
     client.set_registered_model_alias(name, CHAMPION, version)
+
+
+def settle(
+    client: mlflow.MlflowClient,
+    name: str,
+    uri: str,
+    run: TrackedRun,
+    verdict: Verdict,
+    tags: dict[str, str],
+    subject: str = "",
+) -> str | None:
+    """Register the model at `uri` as `name` and crown it if the verdict lets it pass; its version, or None.
+
+    Either way a line of progress says why, about `subject` where a run has several models.
+    """
+    version = None
+    if verdict.passed:
+        version = str(register(client, name, uri, run, tags).version)
+        crown(client, name, version)
+    outcome = "registered" if verdict.passed else "not registered"
+    reporting.progress(f"{subject} {outcome}: {verdict.reason}".lstrip())
+    return version

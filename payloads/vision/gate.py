@@ -11,7 +11,6 @@ import mlflow
 import numpy as np
 from torch import nn
 
-from payloads.common import reporting
 from payloads.common.tracking import TrackedRun
 from payloads.training import register
 from payloads.training.evaluate import Verdict
@@ -81,10 +80,6 @@ def submit(
     uri = register.log_model(run, model, example, CLASSES)
     champion = register.load_champion(client, registered_name)
     found = verdict(judged, None if champion is None else judge(champion.model, scenes, settings))
-    version = None
-    if found.passed:
-        tags = {"run": settings.run_name, **{metric: f"{value:.4f}" for metric, value in judged.metrics.items()}}
-        version = str(register.register(client, registered_name, uri, run, tags).version)
-        register.crown(client, registered_name, version)
-    reporting.progress(f"{name} {'registered' if found.passed else 'not registered'}: {found.reason}")
+    tags = {"run": settings.run_name, **{metric: f"{value:.4f}" for metric, value in judged.metrics.items()}}
+    version = register.settle(client, registered_name, uri, run, found, tags, subject=name)
     return {"model": registered_name, "version": version, "registered": found.passed, **judged.metrics}
